@@ -1,0 +1,45 @@
+"""Named places between two durable effects, where a test can kill the process.
+
+In production this is one comparison with None. When the environment names a `crash_file` and that file
+holds a point's name, the process takes the name out of the file and kills itself with SIGKILL there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from enum import StrEnum
+from pathlib import Path
+
+_file = os.environ.get("crash_file")
+
+
+class Point(StrEnum):
+    """Every place where dying must lose nothing and repeat nothing."""
+
+    EVENT_STORED = "event_stored"  # the webhook is in the inbox, not yet acknowledged
+    EVENT_READ = "event_read"  # taken from the inbox, nothing asked or written yet
+    ORDER_WRITTEN = "order_written"  # the event changed the order, the inbox does not know
+    EVENT_APPLIED = "event_applied"  # the inbox knows, no step has run
+    STEP_LEASED = "step_leased"  # the lease is stored, the function not yet called
+    STEP_ANSWERED = "step_answered"  # the function answered, the result is not stored
+    STEP_RECORDED = "step_recorded"  # the result is stored
+    BEFORE_PROVIDER = "before_provider"  # inside a step's function, the provider not yet asked
+    AFTER_PROVIDER = "after_provider"  # the provider did it, the function has not answered
+    TOKEN_REFRESHED = "token_refreshed"  # Kit has given new tokens, the store does not hold them
+    SWEEP_LOCKED = "sweep_locked"  # catch-up holds its lock, nothing swept
+    SWEEP_DONE = "sweep_done"  # swept, no heartbeat and the lock still held
+
+
+def point(name: Point) -> None:
+    """Dies here if a test asked for it, once."""
+    if _file is None:
+        return
+    path = Path(_file)
+    try:
+        wanted = path.read_text().strip()
+    except FileNotFoundError:
+        return
+    if wanted == name:
+        path.unlink(missing_ok=True)
+        os.kill(os.getpid(), signal.SIGKILL)
