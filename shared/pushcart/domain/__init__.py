@@ -1,0 +1,1 @@
+"""Orders, their steps, the catalogue and money: rules without I/O."""

@@ -1,0 +1,244 @@
+"""The order: one document with its payment, its lines, its steps (the outbox), what needs a human, its history.
+
+Plain data; the rules that change it are in `payment` (what the provider says) and `steps` (what is to be
+done). Amounts are integers in the minor unit of the order's currency, instants are UTC.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from pushcart.clock import Instant
+
+
+class PaymentStatus(StrEnum):
+    """Where the money is."""
+
+    UNPAID = "unpaid"
+    PAID = "paid"
+    NO_PAYMENT_REQUIRED = "no_payment_required"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class FulfilmentStatus(StrEnum):
+    """Where the goods are."""
+
+    NONE = "none"
+    IN_PROGRESS = "in_progress"
+    FULFILLED = "fulfilled"
+    NEEDS_ATTENTION = "needs_attention"
+    CANCELLED = "cancelled"
+
+
+class StepState(StrEnum):
+    """Where one step is; `failed` will be tried again, `dead` waits for the owner."""
+
+    WAITING = "waiting"
+    DUE = "due"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+#: States in which a step may still run by itself.
+OPEN_STATES = frozenset({StepState.WAITING, StepState.DUE, StepState.RUNNING, StepState.FAILED})
+
+
+class Phase(StrEnum):
+    """Why a step is there: the sale, a refund, or something the owner has to know."""
+
+    SALE = "sale"
+    REFUND = "refund"
+    ATTENTION = "attention"
+
+
+class Address(msgspec.Struct, kw_only=True):
+    """A postal address as the provider gives it; `country` is ISO 3166-1 alpha-2."""
+
+    line1: str | None = None
+    line2: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
+class Buyer(msgspec.Struct, kw_only=True):
+    """Who bought. `locale` is a BCP 47 tag such as `pl` or `en-GB`, or None when the provider did not say."""
+
+    email: str | None = None
+    name: str | None = None
+    phone: str | None = None
+    locale: str | None = None
+    address: Address | None = None
+
+
+class Shipping(msgspec.Struct, kw_only=True):
+    """Where goods go."""
+
+    name: str | None = None
+    address: Address
+
+
+class Line(msgspec.Struct, kw_only=True):
+    """One line item. `sku` is None for something the shop does not sell; `planned` once its steps exist."""
+
+    id: str
+    name: str
+    quantity: int
+    amount_subtotal: int
+    amount_discount: int = 0
+    amount_tax: int = 0
+    amount_total: int
+    unit_amount: int | None = None
+    price_id: str | None = None
+    product_id: str | None = None
+    sku: str | None = None
+    planned: bool = False
+
+
+class Dispute(msgspec.Struct, kw_only=True):
+    """A chargeback. `status` is the provider's word; `evidence_due` the last moment to answer it."""
+
+    id: str
+    status: str
+    reason: str | None = None
+    amount: int = 0
+    evidence_due: Instant | None = None
+
+    @property
+    def won(self) -> bool:
+        # https://docs.stripe.com/api/disputes/object#dispute_object-status; an inquiry that was closed took no money.
+        return self.status in {"won", "warning_closed", "prevented"}
+
+    @property
+    def lost(self) -> bool:
+        return self.status == "lost"
+
+
+class Payment(msgspec.Struct, kw_only=True):
+    """What the provider says about the money, as last read."""
+
+    provider: str
+    session_id: str
+    currency: str
+    amount_subtotal: int
+    amount_total: int
+    amount_discount: int = 0
+    amount_tax: int = 0
+    amount_shipping: int = 0
+    amount_refunded: int = 0
+    payment_intent: str | None = None
+    charge_id: str | None = None
+    payment_link: str | None = None
+    livemode: bool = False
+    dispute: Dispute | None = None
+
+
+class Step(msgspec.Struct, kw_only=True):
+    """One thing to do for the order, and how far it is.
+
+    `id` is unique in the order, `name` is what shop.yml calls it; `lines` are the line ids it is about
+    (empty: the whole order). `due_at` is when it may run next. `key` goes to the provider as idempotency key.
+    `follow_up` steps come later by plan and do not hold up the fulfilment. `refund` is the amount a refund step
+    is about, `subject` what an attention step is about.
+    """
+
+    id: str
+    name: str
+    kind: str
+    phase: Phase
+    key: str
+    config: dict[str, Any]
+    sku: str | None = None
+    lines: list[str] = []
+    needs: list[str] = []
+    state: StepState
+    due_at: Instant
+    follow_up: bool = False
+    attempts: int = 0
+    deferrals: int = 0
+    lease: str | None = None
+    lease_until: Instant | None = None
+    started_at: Instant | None = None
+    done_at: Instant | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    refund: int | None = None
+    subject: str | None = None
+
+
+class Attention(msgspec.Struct, kw_only=True):
+    """Something a human has to look at. `code` and `subject` together name it; `handled_at` ends it."""
+
+    code: str
+    subject: str = ""
+    text: str
+    since: Instant
+    handled_at: Instant | None = None
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """One line of the order's history: when, what happened in plain words, and what caused it."""
+
+    at: Instant
+    what: str
+    cause: str
+
+
+class Order(msgspec.Struct, kw_only=True):
+    """The whole document. `email`, `skus`, `session_id` and `payment_intent` repeat inner values, to be found by."""
+
+    id: str
+    version: int = 0
+    created_at: Instant
+    updated_at: Instant
+    paid_at: Instant | None = None
+    payment_status: PaymentStatus = PaymentStatus.UNPAID
+    fulfilment_status: FulfilmentStatus = FulfilmentStatus.NONE
+    session_id: str | None = None
+    payment_intent: str | None = None
+    email: str | None = None
+    skus: list[str] = []
+    due_at: Instant | None = None
+    intent: Intent | None = None
+    payment: Payment | None = None
+    buyer: Buyer = msgspec.field(default_factory=Buyer)
+    shipping: Shipping | None = None
+    lines: list[Line] = []
+    planned: bool = False
+    released: bool = False
+    refund_planned: int = 0
+    given_up: list[str] = []
+    steps: list[Step] = []
+    attention: list[Attention] = []
+    history: list[Entry] = []
+
+    def step(self, step_id: str) -> Step | None:
+        """The step with this id, or None."""
+        return next((step for step in self.steps if step.id == step_id), None)
+
+    def open_attention(self) -> list[Attention]:
+        """What a human has still to look at."""
+        return [item for item in self.attention if item.handled_at is None]
+
+    def note(self, at: Instant, what: str, cause: str) -> None:
+        """Adds a line to the history."""
+        self.history.append(Entry(at=at, what=what, cause=cause))
+
+
+class Intent(msgspec.Struct, kw_only=True):
+    """What a checkout stored before it sent the buyer to pay: the price the shop asked for."""
+
+    currency: str
+    amount_subtotal: int
+    lines: list[Line] = []

@@ -1,0 +1,210 @@
+"""What the provider says about a payment, and what an order makes of it.
+
+The order's state is derived from the provider's object as read now, never from the event that made us look:
+so duplicates, late events and events out of order all end the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from pushcart.clock import Instant
+from pushcart.domain import attention, money, planning, steps
+from pushcart.domain.catalogue import Catalogue
+from pushcart.domain.order import Buyer, Dispute, Line, Order, Payment, PaymentStatus, Shipping
+
+
+class PaymentFacts(msgspec.Struct, kw_only=True):
+    """One payment as read from its provider, in our words. Amounts in minor units of `currency`.
+
+    `order_id` is ours, if a checkout of ours put it there. `money` says whether it is in. `amount_received`
+    is what the provider holds, where it says so. A line's `sku` is what our checkout noted with it, if any.
+    """
+
+    provider: str
+    session_id: str
+    created_at: Instant
+    money: Literal["unpaid", "paid", "no_payment_required", "failed", "expired"]
+    currency: str
+    amount_subtotal: int
+    amount_total: int
+    amount_discount: int = 0
+    amount_tax: int = 0
+    amount_shipping: int = 0
+    amount_received: int | None = None
+    amount_refunded: int = 0
+    paid_at: Instant | None = None
+    order_id: str | None = None
+    payment_intent: str | None = None
+    charge_id: str | None = None
+    payment_link: str | None = None
+    livemode: bool = False
+    dispute: Dispute | None = None
+    buyer: Buyer
+    shipping: Shipping | None = None
+    lines: list[Line]
+
+
+#: The money has come in, whatever became of it since.
+RECEIVED = frozenset(
+    {
+        PaymentStatus.PAID,
+        PaymentStatus.NO_PAYMENT_REQUIRED,
+        PaymentStatus.PARTIALLY_REFUNDED,
+        PaymentStatus.REFUNDED,
+        PaymentStatus.DISPUTED,
+    }
+)
+
+
+#: The shop owes what was bought: not after a full refund, and not while the bank disputes the payment.
+DELIVERED_FOR = frozenset(
+    {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED, PaymentStatus.PARTIALLY_REFUNDED}
+)
+
+
+def status_of(facts: PaymentFacts) -> PaymentStatus:
+    """The payment status these facts mean. A dispute that is open or lost outweighs a refund, a won one nothing."""
+    if facts.dispute is not None and not facts.dispute.won:
+        return PaymentStatus.DISPUTED
+    if facts.amount_refunded > 0:
+        whole = facts.amount_refunded >= (facts.amount_received or facts.amount_total)
+        return PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED
+    return PaymentStatus(facts.money)
+
+
+def update(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant, cause: str) -> None:
+    """Makes the order say what the facts say, and plans or cancels what follows from it."""
+    before, refunded_before = order.payment_status, order.payment.amount_refunded if order.payment else 0
+    dispute_before = order.payment.dispute if order.payment else None
+    _take_over(order, facts, catalogue)
+    order.payment_status = status_of(facts)
+    if order.payment_status is not before:
+        order.note(now, _sentence(order), cause)
+    if order.payment_status in RECEIVED:
+        order.paid_at = order.paid_at or facts.paid_at or now
+        held = _check(order, facts, catalogue, now)
+        if order.payment_status in DELIVERED_FOR and not held:
+            planning.plan_sale(order, catalogue, now)
+    _refunds(order, catalogue, refunded_before, now, cause)
+    _disputes(order, dispute_before, now, cause)
+    steps.settle(order, now)
+
+
+def _take_over(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> None:
+    order.session_id = facts.session_id
+    order.payment_intent = facts.payment_intent
+    fields = {name: getattr(facts, name) for name in Payment.__struct_fields__}
+    order.payment = Payment(**fields)
+    order.buyer = facts.buyer
+    order.email = facts.buyer.email.lower() if facts.buyer.email else order.email
+    order.shipping = facts.shipping or order.shipping
+    planned = {line.id: line for line in order.lines if line.planned}
+    lines = []
+    for line in facts.lines:
+        known = planned.get(line.id)
+        line.sku = known.sku if known else _sku(line, facts, catalogue)
+        line.planned = known is not None
+        lines.append(line)
+    order.lines = lines
+    order.skus = sorted({line.sku for line in lines if line.sku})
+
+
+def _sku(line: Line, facts: PaymentFacts, catalogue: Catalogue) -> str | None:
+    if catalogue.product(line.sku):
+        return line.sku
+    only_line_of = facts.payment_link if len(facts.lines) == 1 else None
+    return catalogue.sku_for(price_id=line.price_id, product_id=line.product_id, only_line_of=only_line_of)
+
+
+def _sentence(order: Order) -> str:
+    assert order.payment is not None
+    total = money.plain(order.payment.amount_total, order.payment.currency)
+    refunded = money.plain(order.payment.amount_refunded, order.payment.currency)
+    return {
+        PaymentStatus.UNPAID: f"waiting for {total}",
+        PaymentStatus.PAID: f"paid {total}",
+        PaymentStatus.NO_PAYMENT_REQUIRED: "free, no payment required",
+        PaymentStatus.PARTIALLY_REFUNDED: f"refunded {refunded} of {total}",
+        PaymentStatus.REFUNDED: f"refunded {refunded}, all of it",
+        PaymentStatus.DISPUTED: f"the buyer's bank disputes {total}",
+        PaymentStatus.FAILED: "the payment failed",
+        PaymentStatus.EXPIRED: "the checkout expired without a payment",
+    }[order.payment_status]
+
+
+def _check(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant) -> bool:
+    """Raises what a human has to look at and ends what was put right; True when the amount forbids a delivery."""
+    for line in order.lines:
+        if line.sku is None:
+            text = f"“{line.name}” was paid for, but no product in shop.yml sells it"
+            attention.require(order, "unknown_product", line.id, text, now)
+        else:
+            attention.resolve(order, "unknown_product", line.id, now)
+    if not order.lines:
+        attention.require(order, "unknown_product", "", "a payment without any line item", now)
+    settled = order.planned or order.released
+    wrong = None if settled else wrong_amount(order, facts, catalogue)
+    if wrong:
+        attention.require(order, "wrong_amount", "", wrong, now)
+    else:
+        attention.resolve(order, "wrong_amount", "", now)
+    return wrong is not None
+
+
+def wrong_amount(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> str | None:
+    """In one sentence, how the money differs from the shop's own prices; None when it is right."""
+    if facts.amount_received is not None and facts.amount_received != facts.amount_total:
+        got, asked = (money.plain(amount, facts.currency) for amount in (facts.amount_received, facts.amount_total))
+        return f"{got} arrived instead of {asked}"
+    if order.intent is not None:
+        asked = money.plain(order.intent.amount_subtotal, order.intent.currency)
+        got = money.plain(facts.amount_subtotal, facts.currency)
+        return None if asked == got else f"the checkout asked for {asked}, but {got} was paid"
+    for line in order.lines:
+        product = catalogue.product(line.sku)
+        if product is None or line.unit_amount is None:
+            continue
+        asked = money.plain(catalogue.price_of(product), catalogue.currency_of(product))
+        got = money.plain(line.unit_amount, facts.currency)
+        if asked != got:
+            return f"{product.sku} costs {asked} in shop.yml, but {got} was asked for at the checkout"
+    return None
+
+
+def _refunds(order: Order, catalogue: Catalogue, before: int, now: Instant, cause: str) -> None:
+    assert order.payment is not None
+    refunded = order.payment.amount_refunded
+    if refunded < before:
+        text = f"a refund of {money.plain(before - refunded, order.payment.currency)} did not reach the buyer"
+        attention.require(order, "refund_failed", str(before), text, now)
+    if refunded > order.refund_planned:
+        amount, order.refund_planned = refunded - order.refund_planned, refunded
+        order.note(now, f"refund of {money.plain(amount, order.payment.currency)}", cause)
+        planning.plan_refund(order, catalogue, amount, now)
+    if order.payment_status is PaymentStatus.REFUNDED and before < refunded:
+        cancelled: set[str | None] = {None}
+        for sku in order.skus:
+            product = catalogue.product(sku)
+            if product is None or product.on_refund.cancel:
+                cancelled.add(sku)
+            planning.plan_return(order, catalogue, sku, now)
+        steps.give_up(order, now, "the order was refunded", cancelled)
+
+
+def _disputes(order: Order, before: Dispute | None, now: Instant, cause: str) -> None:
+    assert order.payment is not None
+    dispute = order.payment.dispute
+    if dispute is None or (before is not None and before.status == dispute.status):
+        return
+    if dispute.won or dispute.lost:
+        attention.resolve(order, "dispute", dispute.id, now)
+        order.note(now, f"dispute {'won' if dispute.won else 'lost'}", cause)
+        if dispute.lost:
+            steps.give_up(order, now, "the dispute was lost")
+    else:
+        deadline = f"; answer it by {dispute.evidence_due}" if dispute.evidence_due else ""
+        text = f"the buyer's bank disputes the payment ({dispute.reason or 'no reason given'}){deadline}"
+        attention.require(order, "dispute", dispute.id, text, now)

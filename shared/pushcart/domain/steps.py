@@ -1,0 +1,240 @@
+"""The steps of an order: what may run now, the lease, the result, the retry, the dead letter.
+
+Every function here changes the order in memory; the caller saves it under its version, so of two processes
+that want the same step only one gets it. `settle` comes last before every save.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from pushcart.clock import Instant, later
+from pushcart.domain import attention
+from pushcart.domain.order import OPEN_STATES, FulfilmentStatus, Order, PaymentStatus, Phase, Step, StepState
+from pushcart.domain.retry import ATTEMPTS, next_attempt
+from pushcart.errors import Conflict, NotFound
+
+#: How often a provider's rate limit may put a step off before that counts as a failure.
+MAX_DEFERRALS = 500
+
+
+def paused(order: Order, step: Step) -> bool:
+    """A sale in dispute stands still: what it still owes is neither delivered nor given up."""
+    return step.phase is Phase.SALE and order.payment_status is PaymentStatus.DISPUTED
+
+
+def wakes_at(order: Order, step: Step) -> Instant | None:
+    """When the step next wants a look, or None: finished, paused, or waiting for another step."""
+    if paused(order, step):
+        return None
+    if step.state is StepState.RUNNING:
+        return step.lease_until
+    if step.state in (StepState.DUE, StepState.FAILED) or (step.state is StepState.WAITING and _needs_done(order, step)):
+        return step.due_at
+    return None
+
+
+def runnable(order: Order, now: Instant) -> Step | None:
+    """The next step to run now, in the order they were planned; a step whose lease ran out is one."""
+    return next((step for step in order.steps if (at := wakes_at(order, step)) is not None and at <= now), None)
+
+
+def lease(order: Order, step: Step, token: str, now: Instant, seconds: float) -> None:
+    """Marks the step as run by the holder of `token` until `seconds` from now."""
+    if step.state is StepState.RUNNING:
+        order.note(now, f"{step.id}: attempt {step.attempts} was lost on the way; trying again", "lease ran out")
+    step.state = StepState.RUNNING
+    step.attempts += 1
+    step.lease = token
+    step.lease_until = later(now, seconds)
+    step.started_at = now
+    settle(order, now)
+
+
+def succeed(order: Order, step_id: str, result: dict[str, Any], note: str, now: Instant) -> None:
+    """Records the step's result. A result that arrives after its lease ran out is still a result."""
+    step = require(order, step_id)
+    if step.state is StepState.DONE:
+        return
+    _finish(step, StepState.DONE, now)
+    step.result = result
+    step.error = None
+    attention.resolve(order, "dead_step", step.id, now)
+    order.note(now, note or f"{step.id} done", step.id)
+    settle(order, now)
+
+
+def fail(
+    order: Order,
+    step_id: str,
+    token: str,
+    reason: str,
+    now: Instant,
+    random_source: random.Random,
+    *,
+    permanent: bool = False,
+    busy: bool = False,
+    retry_after: float | None = None,
+) -> None:
+    """Records a failed attempt: tried again by the schedule, or dead when `permanent` or after the last attempt.
+
+    `busy` (a rate limit) puts the step off without counting an attempt. An answer whose lease was taken over
+    by another attempt changes nothing.
+    """
+    step = require(order, step_id)
+    if step.state is not StepState.RUNNING or step.lease != token:
+        return
+    step.error = reason
+    step.lease = step.lease_until = None
+    if busy and step.deferrals < MAX_DEFERRALS:
+        step.deferrals += 1
+        step.attempts -= 1
+    again = None if permanent else next_attempt(step.attempts, now, random_source, retry_after)
+    if step.phase is Phase.SALE and step.id in order.given_up:
+        _cancel(order, step, now, "the order was refunded meanwhile")
+    elif again is None:
+        _die(order, step, reason, now)
+    else:
+        step.state = StepState.FAILED
+        step.due_at = again
+        verb = "put off" if busy else "failed"
+        order.note(now, f"{step.id} {verb}, next try {again}: {reason}", step.id)
+    settle(order, now)
+
+
+def lost_too_often(step: Step) -> bool:
+    """Whether every attempt was used up without even an answer, so that one more would not be the last."""
+    return step.state is StepState.RUNNING and step.attempts >= ATTEMPTS
+
+
+def bury(order: Order, step: Step, now: Instant) -> None:
+    """Makes a step dead whose attempts were all lost on the way."""
+    _die(order, step, "its function never answered", now)
+    settle(order, now)
+
+
+def give_up(order: Order, now: Instant, why: str, skus: set[str | None] | None = None) -> None:
+    """Cancels what the sale still owes (only for `skus`, if given); a step that is running may still finish."""
+    for step in order.steps:
+        if step.phase is not Phase.SALE or (skus is not None and step.sku not in skus):
+            continue
+        if step.state is StepState.RUNNING:
+            order.given_up.append(step.id)
+        elif step.state in OPEN_STATES or step.state is StepState.DEAD:
+            _cancel(order, step, now, why)
+
+
+def retry(order: Order, step_id: str, now: Instant) -> None:
+    """The owner's retry of a dead step (or of a failed one, at once); `Conflict` in any other state."""
+    step = require(order, step_id)
+    if step.state not in (StepState.DEAD, StepState.FAILED):
+        raise Conflict(f"{step_id} is {step.state}; only a dead or failed step can be retried.")
+    step.state = StepState.DUE
+    step.due_at = now
+    step.attempts = step.deferrals = 0
+    attention.resolve(order, "dead_step", step.id, now)
+    order.note(now, f"{step.id} will be tried again", "owner")
+    settle(order, now)
+
+
+def resend(order: Order, step_id: str, now: Instant) -> str:
+    """Plans a mail once more under an idempotency key of its own; returns the new step's id."""
+    step = require(order, step_id)
+    if step.kind != "email":
+        raise Conflict(f"{step_id} is no mail; only mails can be sent again.")
+    if step.state not in (StepState.DONE, StepState.CANCELLED):
+        raise Conflict(f"{step_id} is {step.state}; it will still be sent. Retry it if it is dead.")
+    number = 1 + sum(1 for other in order.steps if other.id.startswith(f"{step.id}.again-"))
+    again = Step(
+        id=f"{step.id}.again-{number}",
+        name=f"{step.name}.again-{number}",
+        kind=step.kind,
+        phase=step.phase,
+        key=f"{step.key}.again-{number}",
+        config=step.config,
+        sku=step.sku,
+        lines=step.lines,
+        state=StepState.DUE,
+        due_at=now,
+        follow_up=True,
+        refund=step.refund,
+        subject=step.subject,
+    )
+    order.steps.append(again)
+    order.note(now, f"{step.id} will be sent again", "owner")
+    settle(order, now)
+    return again.id
+
+
+def handled(order: Order, now: Instant, note: str) -> None:
+    """The owner has dealt with everything that needed a human: dead steps and what waits for them are let go."""
+    waiting = order.open_attention()
+    if not waiting:
+        raise Conflict(f"Nothing in order {order.id} needs attention.")
+    for item in waiting:
+        item.handled_at = now
+    for step in order.steps:
+        if step.state is StepState.DEAD:
+            _cancel(order, step, now, "handled by the owner")
+    order.note(now, "marked as handled" + (f": {note}" if note else ""), "owner")
+    settle(order, now)
+
+
+def settle(order: Order, now: Instant) -> None:
+    """Derives what follows from the steps: who is due, who waits in vain, the order's own status and next look."""
+    for step in order.steps:
+        if step.state is StepState.WAITING:
+            needs = [order.step(needed) for needed in step.needs]
+            if any(need is not None and need.state is StepState.CANCELLED for need in needs):
+                _cancel(order, step, now, "it needs a step that will not run")
+            elif _needs_done(order, step) and step.due_at <= now:
+                step.state = StepState.DUE
+    order.due_at = min((at for step in order.steps if (at := wakes_at(order, step))), default=None)
+    order.fulfilment_status = fulfilment_status(order)
+    order.updated_at = now
+
+
+def fulfilment_status(order: Order) -> FulfilmentStatus:
+    """Where the goods are. Mails that are sent days later do not hold up the fulfilment."""
+    if order.open_attention():
+        return FulfilmentStatus.NEEDS_ATTENTION
+    sale = [step for step in order.steps if step.phase is Phase.SALE and not step.follow_up]
+    if any(step.state in OPEN_STATES for step in sale):
+        return FulfilmentStatus.IN_PROGRESS
+    if sale and all(step.state is StepState.DONE for step in sale):
+        return FulfilmentStatus.FULFILLED
+    if order.payment_status in (PaymentStatus.REFUNDED, PaymentStatus.DISPUTED):
+        return FulfilmentStatus.CANCELLED
+    return FulfilmentStatus.FULFILLED if sale or order.planned or order.attention else FulfilmentStatus.NONE
+
+
+def require(order: Order, step_id: str) -> Step:
+    """The step with this id; `NotFound` when the order has none."""
+    step = order.step(step_id)
+    if step is None:
+        raise NotFound(f"Order {order.id} has no step {step_id}.")
+    return step
+
+
+def _needs_done(order: Order, step: Step) -> bool:
+    return all((needed := order.step(name)) is not None and needed.state is StepState.DONE for name in step.needs)
+
+
+def _finish(step: Step, state: StepState, now: Instant) -> None:
+    step.state = state
+    step.done_at = now
+    step.lease = step.lease_until = None
+
+
+def _cancel(order: Order, step: Step, now: Instant, why: str) -> None:
+    _finish(step, StepState.CANCELLED, now)
+    attention.resolve(order, "dead_step", step.id, now)
+    order.note(now, f"{step.id} cancelled: {why}", "order")
+
+
+def _die(order: Order, step: Step, reason: str, now: Instant) -> None:
+    _finish(step, StepState.DEAD, now)
+    order.note(now, f"{step.id} gave up after {step.attempts} attempts: {reason}", step.id)
+    if step.phase is not Phase.ATTENTION:  # a mail about a mail that cannot be sent would never end
+        attention.require(order, "dead_step", step.id, f"The step {step.id} could not be done: {reason}", now, again=True)

@@ -1,0 +1,131 @@
+"""shop.yml is checked as a whole: every mistake at once, each with its line."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from support.shop import SHOP
+
+from pushcart import shopfile
+from pushcart.config import Config, Reads
+from pushcart.errors import CatalogueError
+
+SHIPPED = Path(__file__).parents[2] / "deploy" / "shop"
+
+
+def mistakes(text: str, mails: Path | None = None) -> list[str]:
+    with pytest.raises(CatalogueError) as error:
+        shopfile.parse(text, mails=mails)
+    return error.value.problems
+
+
+def test_the_shop_that_is_shipped_has_no_mistakes():
+    catalogue = shopfile.parse((SHIPPED / "shop.yml").read_text(), mails=SHIPPED / "mails")
+    assert [product.sku for product in catalogue.products] == ["wheel-basics", "glaze-chemistry", "studio-plans"]
+    assert catalogue.price_of(catalogue.products[0]) == 4900
+
+
+def test_every_mistake_is_listed_with_its_line():
+    text = """shop:
+  name: X
+  url: shop.example
+  currency: eur
+products:
+  - sku: "a b"
+    name: A
+    price: 1.999
+    fulfilment:
+      - step: invte
+      - step: email
+        template: receipt
+        to: Buyer
+        delya: 3 days
+colour: red
+"""
+    found = mistakes(text)
+    assert [problem.split(":")[0] for problem in found] == [
+        f"shop.yml line {line}" for line in (1, 1, 1, 3, 4, 6, 10, 13, 14, 15)
+    ]
+    assert "shop.yml line 4: shop.currency: should be an ISO code such as EUR, not 'eur'" in found
+    assert any("delya: is not known here; known are delay," in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("price: 49.00", "price: 49.001", "too many decimals for EUR"),
+        ("price: 49.00", "price: -1", "not an amount"),
+        ("needs: [invite]}", "needs: [invitation]}", "no earlier step here is called invitation"),
+        ("delay: 3 days", "delay: soon", "'soon' is not a delay; write it like 3 days"),
+        ("{step: invite, platform: discourse}", "{step: invite, platform: thinkific}", "has no thinkific:"),
+        ("price_book", "price_course", "is used by another product too"),
+        ("sku: book", "sku: course", "is used by another product too"),
+        ("mailing_list:\n  kit: {}\n", "", "a purchase needs the section mailing_list:"),
+        ("{step: email, template: access,", "{step: email,", "needs either template: or sendgrid_template:"),
+        ("template: later, ", "template: access, ", "another step here is called access; give this one an id:"),
+        ("currency: EUR", "currency: EUR\n  timezone: Mars/Base", "'Mars/Base' is no time zone"),
+        ("  name: Test Shop", "  name: Test Shop\n  name: Twice", "is written twice"),
+        ("step: purchase}", "step: purchase, needs: 5}", "expected"),
+    ],
+)
+def test_a_mistake_says_what_to_do(old, new, complaint):
+    assert old in SHOP
+    assert any(complaint in problem for problem in mistakes(SHOP.replace(old, new, 1)))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "just text", "- a\n- b"])
+def test_a_file_that_is_no_shop_is_refused_with_the_next_step(text):
+    assert mistakes(text) == ["shop.yml line 1: the file: write the sections shop: and products:"]
+
+
+def test_broken_yaml_names_its_line():
+    assert mistakes("shop:\n  name: [unclosed\nproducts: x")[0].startswith("shop.yml line 3: not YAML")
+
+
+def test_a_mail_without_its_template_is_a_mistake(tmp_path):
+    found = mistakes(SHOP, tmp_path)
+    assert any("there is no receipt.html in" in problem for problem in found)
+
+
+def test_prices_are_exact_decimals():
+    catalogue = shopfile.parse(SHOP.replace("49.00", "49.90"))
+    assert catalogue.products[0].price == Decimal("49.90")
+    assert catalogue.price_of(catalogue.products[0]) == 4990
+
+
+def test_a_price_of_another_currency_has_its_own_decimals():
+    catalogue = shopfile.parse(SHOP.replace("price: 49.00", "price: 800\n    currency: JPY"))
+    assert catalogue.price_of(catalogue.products[0]) == 800
+
+
+class TestWhereTheShopComesFrom:
+    @pytest.fixture()
+    def config(self, tmp_path):
+        (tmp_path / "secrets").mkdir()
+        file = tmp_path / "shop.yml"
+        file.write_text(SHOP)
+        (tmp_path / "mails").mkdir()
+        for name in ("receipt", "refund", "access", "later", "sorry"):
+            for kind in ("html", "txt"):
+                (tmp_path / "mails" / f"{name}.{kind}").touch()
+        environ = {"secret_mount_path": str(tmp_path / "secrets"), "shop_file": str(file), "function_name": "x"}
+        return Config(Reads(variables=("shop_file",), may_need=("shop",)), environ)
+
+    def test_the_secret_replaces_the_file_without_a_rebuild(self, config, tmp_path):
+        current = shopfile.Reloading(config)
+        assert current().shop.name == "Test Shop"
+        (tmp_path / "secrets" / "shop").write_text(SHOP.replace("Test Shop", "New Name"))
+        assert current().shop.name == "New Name"
+
+    def test_a_change_with_mistakes_keeps_the_shop_as_it_was(self, config, tmp_path, caplog):
+        current = shopfile.Reloading(config)
+        (tmp_path / "shop.yml").write_text("shop: nothing")
+        assert current().shop.name == "Test Shop"
+        assert "the changed shop.yml is not used" in caplog.text
+
+    def test_a_missing_file_says_so(self, config, tmp_path):
+        (tmp_path / "shop.yml").unlink()
+        with pytest.raises(CatalogueError, match=r"shop\.yml cannot be read"):
+            shopfile.load(config)
