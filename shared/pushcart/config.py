@@ -54,7 +54,7 @@ VARIABLES: dict[str, Variable] = {
     "step_timeout": _count(55, "Seconds order-store waits for a step's function; above its exec_timeout."),
     "sweep_batch": _count(200, "How many due orders, and how many due events, one sweep takes on."),
     "sweep_seconds": _count(40, "How long one sweep may take; what is left waits for the next."),
-    "provider_timeout": _count(20, "Seconds a call to a provider may take, for connecting and for each read."),
+    "provider_timeout": _count(15, "Seconds a call to a provider may take, for connecting and for each read."),
     "mail_transport": Variable("sendgrid", "Who sends the mails: `sendgrid` or `smtp`.", "sendgrid|smtp",
                                "sendgrid or smtp"),
     "smtp_host": Variable("", "The SMTP server's name.", r"[A-Za-z0-9.:-]*", "a host name"),

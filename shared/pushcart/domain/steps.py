@@ -19,6 +19,10 @@ from pushcart.errors import Conflict, NotFound
 MAX_DEFERRALS = 500
 
 
+#: Fulfilment statuses that the timeline announces.
+ENDS = frozenset({FulfilmentStatus.FULFILLED, FulfilmentStatus.CANCELLED})
+
+
 def paused(order: Order, step: Step) -> bool:
     """A sale in dispute stands still: what it still owes is neither delivered nor given up."""
     return step.phase is Phase.SALE and order.payment_status is PaymentStatus.DISPUTED
@@ -191,7 +195,9 @@ def settle(order: Order, now: Instant) -> None:
             elif _needs_done(order, step) and step.due_at <= now:
                 step.state = StepState.DUE
     order.due_at = min((at for step in order.steps if (at := wakes_at(order, step))), default=None)
-    order.fulfilment_status = fulfilment_status(order)
+    before, order.fulfilment_status = order.fulfilment_status, fulfilment_status(order)
+    if order.fulfilment_status is not before and order.fulfilment_status in ENDS:
+        order.note(now, str(order.fulfilment_status), "order")
     order.updated_at = now
 
 

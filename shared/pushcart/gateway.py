@@ -1,0 +1,161 @@
+"""Calls from one function to another, through the gateway, signed.
+
+OpenFaaS starts a crashed or cold function at its next call and answers 500 until it listens; those answers
+carry `X-OpenFaaS-Internal` and are tried again here. Everything else is the caller's to judge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+import requests
+from requests.adapters import HTTPAdapter
+
+from pushcart import auth
+from pushcart.clock import Clock
+from pushcart.errors import FunctionFailed, is_permanent
+
+log = logging.getLogger(__name__)
+
+#: Seconds to wait before calling a function again that the gateway is still starting; about 8 s in all.
+COLD_START_WAITS = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0, 3.0)
+
+
+class Gateway:
+    """A client for our own functions. `key` gives the internal key at each call, so that a rotation is live."""
+
+    def __init__(
+        self,
+        url: str,
+        key: Callable[[], str],
+        clock: Clock,
+        *,
+        timeout: float,
+        connections: int = 8,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url = url.rstrip("/")
+        self._key = key
+        self._clock = clock
+        self._timeout = timeout
+        self._sleep = sleep
+        self._http = requests.Session()
+        self._http.mount("http", HTTPAdapter(pool_connections=2, pool_maxsize=connections))
+
+    def call(
+        self,
+        function: str,
+        path: str,
+        body: Any = None,
+        *,
+        method: str = "POST",
+        query: dict[str, str] | None = None,
+        call_id: str | None = None,
+    ) -> Any:
+        """The function's JSON answer. `FunctionFailed` for anything but a 2xx, with what the function said."""
+        for wait in (*COLD_START_WAITS, None):
+            response = self._send("function", function, method, path, query, body, call_id)
+            if wait is None or not _still_starting(response):
+                return _answer(function, response)
+            self._sleep(wait)
+        raise AssertionError("the loop above always returns")
+
+    def hint(self, function: str, path: str, body: Any) -> None:
+        """Asks for an asynchronous call that may be lost; `FunctionFailed` when not even the gateway took it."""
+        response = self._send("async-function", function, "POST", path, None, body, None)
+        if response.status_code != 202:
+            raise FunctionFailed(function, f"the gateway did not queue the call: {response.status_code}")
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _send(
+        self,
+        prefix: str,
+        function: str,
+        method: str,
+        path: str,
+        query: dict[str, str] | None,
+        body: Any,
+        call_id: str | None,
+    ) -> requests.Response:
+        data = b"" if body is None else msgspec.json.encode(body)
+        query_string = urlencode(query or {})
+        signature = auth.sign(self._key(), self._clock(), function, method, path, query_string, data)
+        headers = {auth.HEADER: signature, "Content-Type": "application/json"}
+        if call_id:
+            headers["X-Call-Id"] = call_id
+        url = f"{self._url}/{prefix}/{function}{path}" + (f"?{query_string}" if query_string else "")
+        try:
+            return self._http.request(method, url, data=data, headers=headers, timeout=self._timeout)
+        except requests.RequestException as error:
+            raise FunctionFailed(function, f"no answer through the gateway ({type(error).__name__})") from error
+
+
+def _still_starting(response: requests.Response) -> bool:
+    # Not 504: that one says that the function ran, and for too long.
+    return response.status_code in (500, 502, 503) and "X-OpenFaaS-Internal" in response.headers
+
+
+def _answer(function: str, response: requests.Response) -> Any:
+    try:
+        body = msgspec.json.decode(response.content) if response.content else None
+    except msgspec.DecodeError:
+        body = None
+    if response.ok and (body is not None or not response.content):
+        return body
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict):
+        # Not one of our functions speaking: the gateway, the watchdog or a proxy. A redeploy cures it.
+        raise FunctionFailed(function, f"{function} is not answering ({response.status_code})",
+                             status=response.status_code)
+    wait = response.headers.get("Retry-After", "")
+    raise FunctionFailed(
+        function,
+        str(error.get("message", "no reason given")),
+        status=response.status_code,
+        permanent=is_permanent(response.status_code),
+        busy=response.status_code == 429,
+        retry_after=float(wait) if wait.isdecimal() else None,
+    )
+
+
+class Hints:
+    """Sends hints from a thread of its own, so that an acknowledgement never waits for one.
+
+    At most `limit` hints wait; more are dropped, because the sweep finds what a hint would have started.
+    """
+
+    def __init__(self, gateway: Gateway, function: str, path: str, limit: int = 1000) -> None:
+        self._gateway = gateway
+        self._target = (function, path)
+        self._waiting: queue.Queue[Any] = queue.Queue(maxsize=limit)
+        self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
+        self._thread.start()
+
+    def send(self, body: Any) -> None:
+        try:
+            self._waiting.put_nowait(body)
+        except queue.Full:
+            log.warning("hint dropped: %s hints are waiting; the next sweep does the work", self._waiting.maxsize)
+
+    def close(self, timeout: float = 5) -> None:
+        """Sends what waits, for at most `timeout` seconds."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=timeout)
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while (body := self._waiting.get()) is not None:
+            try:
+                self._gateway.hint(*self._target, body)
+            except FunctionFailed as error:
+                log.warning("hint lost, the next sweep does the work: %s", error)
