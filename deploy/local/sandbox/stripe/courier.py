@@ -1,0 +1,75 @@
+"""Carries webhooks in the background, several at a time and with retries, so in no certain order."""
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections.abc import Callable
+
+RETRY_AFTER = (1, 2, 4, 8, 16, 32, 64)
+_CARRIERS = 4
+
+
+class Courier:
+    """`attempt(event_id, endpoint_id)` makes one try and returns true when no further one is needed."""
+
+    def __init__(self, attempt: Callable[[str, str], bool]) -> None:
+        self._attempt = attempt
+        self._wake = threading.Condition()
+        self._due: list[tuple[float, int, str, str, int]] = []
+        self._serial = 0
+        self._busy = 0
+        self._running = False
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        self._running = True
+        self._threads = [threading.Thread(target=self._carry, name=f"sandbox-courier-{n}", daemon=True)
+                         for n in range(_CARRIERS)]
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        with self._wake:
+            self._running = False
+            self._due.clear()
+            self._wake.notify_all()
+        for thread in self._threads:
+            thread.join(timeout=5)
+
+    def send(self, event_id: str, endpoint_id: str) -> None:
+        self._schedule(0, event_id, endpoint_id, 0)
+
+    def drop(self) -> None:
+        """Forgets what waits; a try under way is finished."""
+        with self._wake:
+            self._due.clear()
+            self._wake.notify_all()
+
+    def wait_idle(self, timeout: float) -> bool:
+        with self._wake:
+            return self._wake.wait_for(lambda: not self._due and not self._busy, timeout)
+
+    def _schedule(self, delay: float, event_id: str, endpoint_id: str, tried: int) -> None:
+        with self._wake:
+            self._serial += 1
+            heapq.heappush(self._due, (time.monotonic() + delay, self._serial, event_id, endpoint_id, tried))
+            self._wake.notify_all()
+
+    def _carry(self) -> None:
+        while True:
+            with self._wake:
+                while self._running and (not self._due or self._due[0][0] > time.monotonic()):
+                    self._wake.wait(self._due[0][0] - time.monotonic() if self._due else None)
+                if not self._running:
+                    return
+                _, _, event_id, endpoint_id, tried = heapq.heappop(self._due)
+                self._busy += 1
+            try:
+                finished = self._attempt(event_id, endpoint_id)
+                if not finished and tried < len(RETRY_AFTER) and self._running:
+                    self._schedule(RETRY_AFTER[tried], event_id, endpoint_id, tried + 1)
+            finally:
+                with self._wake:
+                    self._busy -= 1
+                    self._wake.notify_all()

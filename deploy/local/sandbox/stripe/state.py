@@ -1,0 +1,113 @@
+"""What the Stripe stand-in holds, and the frame in which anything happens to it."""
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from local.sandbox.stripe.catalogue_objects import Object
+from local.sandbox.stripe.errors import StripeError, missing
+from local.sandbox.stripe.payment_objects import API_VERSION
+from local.sandbox.world import World
+
+OLD_API_VERSION = "2020-03-02"
+NO_REQUEST: Object = {"id": None, "idempotency_key": None}
+F = TypeVar("F", bound=Callable[..., Object])
+
+
+class Outcome(NamedTuple):
+    """What an action did: the object as it is now, and the events it caused, oldest first."""
+
+    object: Object
+    events: list[Object]
+
+
+class Frame(NamedTuple):
+    """How the events of the running action are rendered, and which there are."""
+
+    api_version: str
+    silent: bool
+    events: list[Object]
+
+
+def action(method: F) -> Callable[..., Outcome]:
+    """Makes a method an action: one at a time, its events collected into an Outcome.
+
+    Every action also takes `api_version` (the version its events are rendered in), `old_api_version=True`
+    (short for 2020-03-02) and `silent=True` (Stripe never generates some events: the objects change, no event
+    is made).
+    """
+    @functools.wraps(method)
+    def run(self: State, *args: Any, api_version: str | None = None, old_api_version: bool = False,
+            silent: bool = False, **kwargs: Any) -> Outcome:
+        with self.lock:
+            version = OLD_API_VERSION if old_api_version else api_version or self.api_version
+            outer, self.frame = self.frame, Frame(version, silent, [])
+            try:
+                changed = method(self, *args, **kwargs)
+                return Outcome(copy.deepcopy(changed), copy.deepcopy(self.frame.events))
+            finally:
+                self.frame = outer
+    return run
+
+
+class State:
+    """Objects by kind and id, in the order they came. All access is under `lock`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.lock = threading.RLock()
+        self.api_version = API_VERSION
+        self.account_id = world.ids.stripe("acct_")
+        self.cause = NO_REQUEST  # id and idempotency key of the API call that is being handled
+        self.frame = Frame(API_VERSION, False, [])
+        self.clear()
+
+    def clear(self) -> None:
+        self._tables: dict[str, dict[str, Object]] = {}
+        self.lines: dict[str, list[Object]] = {}
+
+    def keep(self, obj: Object) -> Object:
+        self._tables.setdefault(obj["object"], {})[obj["id"]] = obj
+        return obj
+
+    def newest(self, kind: str) -> list[Object]:
+        return list(reversed(self._tables.get(kind, {}).values()))
+
+    def lookup(self, object_id: str) -> Object | None:
+        return next((t[object_id] for t in self._tables.values() if object_id in t), None)
+
+    def find(self, kind: str, ref: str | Object, param: str = "id") -> Object:
+        """The stored object for an id, or for a copy of the object. Raises StripeError (resource_missing)."""
+        object_id = ref["id"] if isinstance(ref, dict) else ref
+        found = self._tables.get(kind, {}).get(object_id)
+        if found is None:
+            raise missing(kind.replace(".", " ").replace("_", " "), object_id, param)
+        return found
+
+    def find_session(self, ref: str | Object, status: str | None = None) -> Object:
+        """A session, which must have the given status, if one is given."""
+        session = self.find("checkout.session", ref)
+        if status and session["status"] != status:
+            raise StripeError(400, f"This Session's status is {session['status']}, not {status}.")
+        return session
+
+    def charge_of(self, ref: str | Object) -> Object:
+        """The latest charge of a session, a payment intent or a charge, given as an id or an object."""
+        object_id = ref["id"] if isinstance(ref, dict) else ref
+        if object_id.startswith("cs_"):
+            object_id = self.find("checkout.session", object_id)["payment_intent"] or ""
+            if not object_id:
+                raise StripeError(400, "This Session has no payment: nothing was charged.")
+        if object_id.startswith("pi_"):
+            latest = self.find("payment_intent", object_id, "payment_intent")["latest_charge"]
+            if latest is None:
+                raise StripeError(400, f"This PaymentIntent ({object_id}) does not have a successful charge to "
+                                  "refund.", param="payment_intent")
+            object_id = latest
+        return self.find("charge", object_id, "charge")
+
+    def refunds_of(self, charge: Object) -> list[Object]:
+        return [r for r in self.newest("refund") if r["charge"] == charge["id"]]
