@@ -1,0 +1,90 @@
+"""Called by cron every minute: has order-store take on what is due, under a lock of its own, and leaves a heartbeat.
+
+    POST /   from cron-connector (an empty body, unsigned) · 200 with what was swept, or that another run is at it
+    GET  /   signed · the last heartbeat
+
+Cron-connector cannot sign, so an unsigned POST is let in; all it can do is start a sweep that would run
+within the minute anyway, and never two at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pushcart import clock as clocks
+from pushcart.config import Config, Reads
+from pushcart.crash import Point, point
+from pushcart.errors import MethodNotAllowed, PushcartError
+from pushcart.gateway import Gateway
+from pushcart.repositories import Heartbeats, Locks
+from pushcart.store import connect
+from pushcart.web import require_signature
+
+READS = Reads(variables=("gateway_url", "sweep_seconds"), needs=("internal-key", "store-url"))
+
+JOB = "catch-up"
+
+#: Seconds order-store may take beyond the sweep's own limit, to finish the step in hand.
+MARGIN = 15
+
+
+class App:
+    """The function's parts, joined."""
+
+    def __init__(self, config: Config, clock: clocks.Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._timeout = config.number("sweep_seconds") + MARGIN
+        self._store = connect(config.secret("store-url"))
+        self._locks = Locks(self._store, clock)
+        self._heartbeats = Heartbeats(self._store, clock)
+        self._gateway = Gateway(
+            config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=self._timeout
+        )
+
+    def handle(self, event: Any, context: Any) -> dict[str, Any]:
+        try:
+            if event.method == "GET":
+                require_signature(event, self._config, self._clock)
+                return {"statusCode": 200, "body": {"last": self._heartbeats.last(JOB)}}
+            if event.method != "POST":
+                raise MethodNotAllowed("catch-up takes POST (run now) and GET (last heartbeat).")
+            return {"statusCode": 200, "body": self._run()}
+        except PushcartError as error:
+            context.log_fields["error"] = error.code
+            return error.to_response()
+
+    def _run(self) -> dict[str, Any]:
+        token = self._locks.acquire(JOB, self._timeout + MARGIN)
+        if token is None:
+            return {"running": True}
+        try:
+            point(Point.SWEEP_LOCKED)
+            swept = self._gateway.call("order-store", "/sweep")
+            point(Point.SWEEP_DONE)
+            self._heartbeats.beat(JOB, swept)
+        finally:
+            self._locks.release(JOB, token)
+        return {"swept": swept}
+
+    def close(self) -> None:
+        self._gateway.close()
+        self._store.close()
+
+
+app: App
+
+
+def start() -> None:
+    global app
+    config = Config(READS)
+    config.check()
+    app = App(config, clocks.clock_from_environment())
+
+
+def handle(event: Any, context: Any) -> dict[str, Any]:
+    return app.handle(event, context)
+
+
+def stop() -> None:
+    app.close()

@@ -1,0 +1,91 @@
+"""catch-up: one sweep at a time, a heartbeat after each, and a lock that a dead run cannot keep."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from requests.structures import CaseInsensitiveDict
+from step_support import INTERNAL_KEY, Context, Event, environment, load_handler
+from wire import Wire
+
+from pushcart import auth
+from pushcart.clock import system_clock
+from pushcart.repositories import Locks
+from pushcart.store import connect
+
+SWEPT = {"events": 1, "orders": 2, "more": False}
+
+
+@pytest.fixture
+def order_store():
+    with Wire() as wire:
+        yield wire
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch, order_store):
+    secrets = {"internal-key": INTERNAL_KEY, "store-url": f"sqlite:///{tmp_path}/shop.db"}
+    clock_file = tmp_path / "clock"
+    variables = environment(
+        tmp_path / "secrets", "catch-up", secrets, gateway_url=order_store.url, clock_file=str(clock_file)
+    )
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    handler = load_handler("catch-up")
+    handler.start()
+    yield handler
+    handler.stop()
+
+
+def cron(handler):
+    """What cron-connector does: an empty POST without a signature."""
+    return handler.handle(Event(b""), Context())
+
+
+def heartbeat(handler):
+    signature = auth.sign(INTERNAL_KEY, system_clock(), "catch-up", "GET", "/", "", b"")
+    event = Event(b"", "GET", headers=CaseInsensitiveDict({auth.HEADER: signature}))
+    return handler.handle(event, Context())["body"]["last"]
+
+
+def test_a_run_sweeps_and_leaves_a_heartbeat(started, order_store):
+    order_store.say(200, SWEPT)
+    assert cron(started)["body"] == {"swept": SWEPT}
+    assert [call.path for call in order_store.seen] == ["/function/order-store/sweep"]
+    assert heartbeat(started)["result"] == SWEPT
+
+
+def test_a_failed_sweep_leaves_no_heartbeat_and_frees_the_lock(started, order_store):
+    order_store.say(503, {"error": {"code": "store_unavailable", "message": "The store is down"}}).say(200, SWEPT)
+    assert cron(started)["statusCode"] == 502
+    assert heartbeat(started) is None
+    assert cron(started)["statusCode"] == 200
+
+
+def test_two_runs_at_once_sweep_once(started, order_store):
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slowly(handler):
+        entered.set()
+        go_on.wait(10)
+        handler.answer(200, SWEPT)
+
+    order_store.do(slowly)
+    first = threading.Thread(target=cron, args=(started,))
+    first.start()
+    assert entered.wait(10)
+    assert cron(started)["body"] == {"running": True}
+    go_on.set()
+    first.join()
+    assert len(order_store.seen) == 1
+
+
+def test_a_run_that_died_keeps_its_lock_only_until_it_runs_out(started, order_store, tmp_path):
+    order_store.say(200, SWEPT)
+    store = connect(f"sqlite:///{tmp_path}/shop.db")
+    assert Locks(store, system_clock).acquire("catch-up", 60)
+    assert cron(started)["body"] == {"running": True}
+    (tmp_path / "clock").write_text("61")
+    assert cron(started)["body"] == {"swept": SWEPT}
+    store.close()

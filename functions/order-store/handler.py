@@ -1,0 +1,144 @@
+"""The heart of the shop: turns inbox events into orders, runs what they owe, and answers the owner.
+
+    POST /kick                    {"event": id}: apply it soon; a hint, 202
+    POST /sweep                   take on everything that is due; answers what it did
+    GET  /orders, /orders/ID      list and filter; one order with its timeline
+    POST /orders/ID/retry         {"step": id}, or {} for every dead step
+    POST /orders/ID/resend        {"step": id}: send a mail once more
+    POST /orders/ID/handled       {"note": text}: the owner dealt with what needed a human
+    POST /orders/ID/release       fulfil in spite of a wrong amount
+    GET  /events, /events/ID      the inbox
+    POST /events/ID/replay        apply an event again
+
+Every call has to be signed with the internal key.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from pushcart import clock as clocks
+from pushcart import shopfile, startup
+from pushcart.config import Config, Reads
+from pushcart.errors import ConfigurationError
+from pushcart.gateway import Gateway
+from pushcart.providers.stripe_payments import StripePayments, order_id
+from pushcart.repositories import Counters, Inbox, Orders
+from pushcart.services.driver import Driver
+from pushcart.services.intake import Intake
+from pushcart.services.owner import Owner
+from pushcart.services.work import Work
+from pushcart.store import connect
+from pushcart.web import Request, Router
+
+READS = Reads(
+    variables=(
+        "gateway_url",
+        "stripe_mode",
+        "stripe_url",
+        "provider_timeout",
+        "drive_workers",
+        "lease_seconds",
+        "step_timeout",
+        "sweep_batch",
+        "sweep_seconds",
+        "shop_file",
+    ),
+    needs=("internal-key", "store-url", "stripe-api-key"),
+    may_need=("shop",),
+)
+
+
+class Kick(msgspec.Struct):
+    """The hint that an event is in the inbox."""
+
+    event: str
+
+
+class App:
+    """The function's parts, joined."""
+
+    def __init__(self, config: Config, clock: clocks.Clock) -> None:
+        catalogue = shopfile.Reloading(config)
+        self._config = config
+        self._store = connect(config.secret("store-url"))
+        orders, inbox = Orders(self._store), Inbox(self._store)
+        counters = Counters(self._store, clock)
+        source = random.Random()
+        payments = StripePayments(
+            config["stripe_url"], lambda: config.secret("stripe-api-key"), config.number("provider_timeout")
+        )
+        self._gateway = Gateway(
+            config["gateway_url"],
+            lambda: config.secret("internal-key"),
+            clock,
+            timeout=config.number("step_timeout"),
+            connections=config.number("drive_workers") + 2,
+        )
+        intake = Intake(orders, inbox, counters, payments, catalogue, clock, order_id, source)
+        token = partial(secrets.token_hex, 8)
+        driver = Driver(orders, inbox, self._gateway, clock, token, source, config.number("lease_seconds"))
+        self._work = Work(intake, driver, orders, inbox, clock, config.number("drive_workers"))
+        owner = Owner(orders, inbox, intake, self._work, clock)
+        self.router = Router(config, clock)
+        for method, rule, target in (
+            ("POST", "/kick", self._kick),
+            ("POST", "/sweep", self._sweep),
+            ("GET", "/orders", owner.list_orders),
+            ("GET", "/orders/<id>", owner.show_order),
+            ("POST", "/orders/<id>/retry", owner.retry),
+            ("POST", "/orders/<id>/resend", owner.resend),
+            ("POST", "/orders/<id>/handled", owner.handled),
+            ("POST", "/orders/<id>/release", owner.release),
+            ("GET", "/events", owner.list_events),
+            ("GET", "/events/<id>", owner.show_event),
+            ("POST", "/events/<id>/replay", owner.replay),
+        ):
+            self.router.add(method, rule, target)
+
+    def _kick(self, request: Request) -> Any:
+        self._work.event(request.json(Kick).event)
+        return {"statusCode": 202, "body": {"accepted": True}}
+
+    def _sweep(self, request: Request) -> Any:
+        swept = self._work.sweep(self._config.number("sweep_batch"), self._config.number("sweep_seconds"))
+        return msgspec.to_builtins(swept)
+
+    def close(self) -> None:
+        self._work.close()
+        self._gateway.close()
+        self._store.close()
+
+
+def _check_mode(config: Config) -> None:
+    mode = config["stripe_mode"]
+    if f"_{mode}_" not in config.secret("stripe-api-key"):
+        raise ConfigurationError([f"stripe_mode is {mode}, but the secret stripe-api-key is a key of the other mode"])
+
+
+def _check_lease(config: Config) -> None:
+    # The gateway client waits for a cold function besides; a lease that ends first would start a second attempt.
+    if config.number("lease_seconds") < 2 * config.number("step_timeout"):
+        raise ConfigurationError(["lease_seconds should be at least twice step_timeout"])
+
+
+app: App
+
+
+def start() -> None:
+    global app
+    config, _ = startup.load(READS, checks=(_check_mode, _check_lease))
+    app = App(config, clocks.clock_from_environment())
+
+
+def handle(event: Any, context: Any) -> dict[str, Any]:
+    return app.router.handle(event, context)
+
+
+def stop() -> None:
+    app.close()

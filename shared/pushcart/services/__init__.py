@@ -1,0 +1,1 @@
+"""What the functions do, above the store and the providers; handlers only wire these to routes."""

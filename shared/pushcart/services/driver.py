@@ -1,0 +1,187 @@
+"""Runs the steps of an order that are due: lease, call the step's function, record the answer."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from pushcart import commands
+from pushcart.clock import Clock, later, to_instant
+from pushcart.crash import Point, point
+from pushcart.domain import attention, steps
+from pushcart.domain.catalogue import STEP_TYPES
+from pushcart.domain.event import EventStatus, InboxEvent
+from pushcart.domain.order import Order, Step, StepState
+from pushcart.errors import FunctionFailed
+from pushcart.gateway import Gateway
+from pushcart.repositories import Inbox, Orders
+from pushcart.stepcall import OrderView, Problem, StepAnswer, StepRequest
+
+log = logging.getLogger(__name__)
+
+
+class Driver:
+    """Drives orders. `lease_seconds` has to be longer than the gateway client waits for a function."""
+
+    def __init__(
+        self,
+        orders: Orders,
+        inbox: Inbox,
+        gateway: Gateway,
+        clock: Clock,
+        token: Callable[[], str],
+        random_source: random.Random,
+        lease_seconds: float,
+    ) -> None:
+        self._orders = orders
+        self._inbox = inbox
+        self._gateway = gateway
+        self._clock = clock
+        self._token = token
+        self._random = random_source
+        self._lease_seconds = lease_seconds
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Lets every drive end after the step it is at."""
+        self._stopping = True
+
+    def drive(self, order_id: str) -> int:
+        """Runs what is due until nothing more is; returns how many steps ran. `StoreUnavailable` ends it early."""
+        ran = 0
+        while not self._stopping:
+            order = self._orders.get(order_id)
+            if order is None:
+                return ran
+            now = to_instant(self._clock())
+            steps.settle(order, now)
+            step = steps.runnable(order, now)
+            if step is None:
+                return ran
+            if steps.lost_too_often(step):
+                steps.bury(order, step, now)
+                self._orders.save(order)
+                continue
+            token = self._token()
+            steps.lease(order, step, token, now, self._lease_seconds)
+            if not self._orders.save(order):
+                continue  # somebody else changed the order; look again
+            point(Point.STEP_LEASED)
+            self._run(order, step, token)
+            ran += 1
+        return ran
+
+    def _run(self, order: Order, step: Step, token: str) -> None:
+        failure: FunctionFailed
+        try:
+            answer = self._gateway.call(_function(step), "/", _request(order, step))
+            done = msgspec.convert(answer, StepAnswer)
+        except FunctionFailed as error:
+            failure = error
+        except msgspec.ValidationError as error:
+            failure = FunctionFailed(step.kind, f"an answer that is no step's result ({error})")
+        else:
+            point(Point.STEP_ANSWERED)
+            self._record(order.id, lambda fresh, now: steps.succeed(fresh, step.id, done.result, done.note, now))
+            point(Point.STEP_RECORDED)
+            return
+        self._record(order.id, lambda fresh, now: self._failed(fresh, step.id, token, failure, now))
+
+    def _failed(self, order: Order, step_id: str, token: str, error: FunctionFailed, now: str) -> None:
+        steps.fail(
+            order,
+            step_id,
+            token,
+            error.message,
+            now,
+            self._random,
+            permanent=error.permanent,
+            busy=error.busy,
+            retry_after=error.retry_after,
+        )
+
+    def _record(self, order_id: str, change: Callable[[Order, str], None]) -> None:
+        self._orders.change(order_id, lambda order: change(order, to_instant(self._clock())))
+
+    def tell_of_dead_event(self, event: InboxEvent) -> None:
+        """Mails the owner about an event that could not be applied; it belongs to no order that could do it."""
+        now = to_instant(self._clock())
+        problem = Problem(
+            code="dead_event",
+            text=f"The event {event.type} ({event.event_id}) could not be applied: {event.error}",
+            since=event.received_at,
+            command=commands.replay_event(event.id),
+        )
+        key = f"{event.id}.dead.{event.attempts}"
+        config: dict[str, Any] = {"template": attention.TEMPLATE, "to": "admins"}
+        request = StepRequest(key=key, step=attention.TEMPLATE, kind="email", config=config, problem=problem)
+        try:
+            self._gateway.call("email-dispatch", "/", request)
+        except FunctionFailed as error:
+            log.error("the owner could not be told of dead event %s: %s", event.id, error.message)
+            event.due_at = later(now, 600)
+        else:
+            event.told_owner, event.due_at = True, None
+        self._inbox.save(event)
+
+
+def _function(step: Step) -> str:
+    spec = STEP_TYPES.get(step.kind)
+    if spec is None:
+        raise FunctionFailed("none", f"no function carries out steps of the kind {step.kind}", permanent=True)
+    return spec.function
+
+
+def _request(order: Order, step: Step) -> StepRequest:
+    assert order.payment is not None, "steps are planned from a payment"
+    lines = [line for line in order.lines if not step.lines or line.id in step.lines]
+    view = OrderView(
+        id=order.id,
+        created_at=order.created_at,
+        paid_at=order.paid_at,
+        payment_status=str(order.payment_status),
+        payment=order.payment,
+        buyer=order.buyer,
+        shipping=order.shipping,
+        lines=order.lines,
+    )
+    item = attention.about(order, step)
+    problem = None
+    if item is not None:
+        problem = Problem(code=item.code, text=item.text, since=item.since, command=_command(order, item.code))
+    return StepRequest(
+        key=step.key,
+        step=step.id,
+        kind=step.kind,
+        config=step.config,
+        attempt=step.attempts,
+        order=view,
+        lines=lines,
+        results=_results(order, step),
+        refund=step.refund,
+        problem=problem,
+    )
+
+
+def _command(order: Order, code: str) -> str:
+    """What helps: the way on where there is one, else a look at the order."""
+    ways = {"dead_step": commands.retry_order, "wrong_amount": commands.release_order}
+    return ways.get(code, commands.show_order)(order.id)
+
+
+def _results(order: Order, step: Step) -> dict[str, dict[str, Any]]:
+    """What finished steps of the same product, or of the whole order, gave; by name."""
+    return {
+        other.name: other.result
+        for other in order.steps
+        if other.state is StepState.DONE and other.result and other.sku in (None, step.sku)
+    }
+
+
+def is_dead_and_untold(event: InboxEvent) -> bool:
+    """Whether the owner has still to hear of it."""
+    return event.status is EventStatus.DEAD and not event.told_owner
