@@ -1,0 +1,1 @@
+"""What runs a function: settings, log lines, the handler's contract and the HTTP server."""
