@@ -1,0 +1,35 @@
+"""email-dispatch: sends the mails. Carries out steps of kind `email`, through SendGrid or SMTP.
+
+POST /   signed, a StepRequest · 200 the mail is handed over · 4xx it never can be · 429, 503 later
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pushcart.clock import clock_from_environment
+from pushcart.config import Config, Reads
+from pushcart.mail import dispatch, transports
+from pushcart.stepcall import step_router
+from pushcart.web import Router
+
+READS = Reads(
+    variables=(*transports.VARIABLES, "shop_file"),
+    needs=("internal-key",),
+    may_need=(*transports.MAY_NEED, "shop"),
+)
+
+_router: Router
+
+
+def start() -> None:
+    """Reads configuration, shop.yml and templates; `ConfigurationError` names everything that is wrong."""
+    global _router
+    config = Config(READS)
+    dispatch.check(config)
+    clock = clock_from_environment()
+    _router = step_router(config, clock, {"email": dispatch.open_dispatch(config, clock).email})
+
+
+def handle(event: Any, context: Any) -> dict[str, Any]:
+    return _router.handle(event, context)

@@ -1,0 +1,138 @@
+"""Step requests as order-store sends them, for the tests of the mails."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pushcart import shopfile
+from pushcart.config import Config, Reads
+from pushcart.domain.catalogue import Catalogue
+from pushcart.domain.order import Address, Buyer, Line, Payment, Shipping
+from pushcart.mail import context
+from pushcart.mail.formats import Formats, locale_of
+from pushcart.mail.render import Rendered, Renderer
+from pushcart.stepcall import OrderView, Problem, StepRequest
+
+MAILS = shopfile.PACKED / shopfile.MAILS
+NAMES = ("receipt", "your-access", "how-is-it-going", "refund", "owners-notice", "something-needs-you")
+ADMIN_MAILS = ("owners-notice", "something-needs-you")
+ORDER_ID = "o-4kz7q2m3xw5ytbn6cvd2pjh7ra"
+INVITE = "https://forum.meadow-pottery.example/invites/5f3bQx81LmPz"
+
+
+@cache
+def catalogue() -> Catalogue:
+    return shopfile.load(
+        Config(Reads(variables=("shop_file",), may_need=("shop",)), {"secret_mount_path": "/nowhere"})
+    )
+
+
+def line(name: str = "Throwing on the Wheel", amount: int = 4900, quantity: int = 1, **changes: Any) -> Line:
+    fields = {
+        "id": f"li_{name[:5]}",
+        "name": name,
+        "sku": {"Throwing on the Wheel": "wheel-basics", "Glaze Chemistry": "glaze-chemistry"}.get(name),
+        "quantity": quantity,
+        "unit_amount": amount,
+        "amount_subtotal": amount * quantity,
+        "amount_total": amount * quantity,
+    }
+    return Line(**{**fields, **changes})
+
+
+def order(
+    lines: list[Line] | None = None, buyer: Buyer | None = None, currency: str = "eur", **payment: Any
+) -> OrderView:
+    """A paid order in live mode; further arguments are fields of its payment, in minor units."""
+    lines = lines or [line()]
+    subtotal = sum(one.amount_subtotal for one in lines)
+    money = {
+        "provider": "stripe",
+        "session_id": "cs_live_a1B2",
+        "payment_intent": "pi_3PushcartSample",
+        "livemode": True,
+        "amount_subtotal": subtotal,
+        "amount_total": subtotal,
+        **payment,
+    }
+    return OrderView(
+        id=ORDER_ID,
+        created_at="2026-11-21T08:41:02.000Z",
+        paid_at="2026-11-21T08:45:36.120Z",
+        payment_status="paid",
+        payment=Payment(currency=currency, **money),
+        buyer=buyer or Buyer(email="ada@example.org", name="Ada Lovelace", locale="en-GB"),
+        lines=lines,
+    )
+
+
+def request(name: str, view: OrderView | None = None, **changes: Any) -> StepRequest:
+    """The request for the mail `name`, with what the steps before it gave."""
+    view = view or order(amount_refunded=4900 if name == "refund" else 0)
+    to = "admins" if name in ADMIN_MAILS else "buyer"
+    fields: dict[str, Any] = {
+        "key": f"{view.id}.{name}",
+        "step": name,
+        "kind": "email",
+        "config": {"template": name, "sendgrid_template": None, "to": to},
+        "order": view,
+        "lines": view.lines,
+    }
+    if name in ("your-access", "how-is-it-going"):
+        fields["results"] = {
+            "invite": {"platform": "discourse", "link": INVITE, "expires_at": "2026-12-21T08:45:36.000Z"},
+            "purchase": {"via": "kit"},
+        }
+    if name == "refund":
+        fields["refund"] = view.payment.amount_refunded or view.payment.amount_total
+    if name == "something-needs-you":
+        fields["problem"] = problem(f"pushcart orders show {view.id}")
+    return StepRequest(**{**fields, **changes})
+
+
+def problem(command: str) -> Problem:
+    return Problem(
+        code="dead_step",
+        text="The step wheel-basics.invite gave up after 8 attempts: Discourse: POST /invites.json: 403 You "
+        "are not permitted to view the requested resource; look at the secret discourse-api-key",
+        since="2026-11-21T09:02:10.000Z",
+        command=command,
+    )
+
+
+def rich_order() -> OrderView:
+    """Several lines with discount, shipping and tax on top, sent to an address, bought by a Pole."""
+    address = Address(line1="ul. Długa 12/3", city="Kraków", postal_code="31-146", country="PL")
+    view = order(
+        [
+            line(quantity=2),
+            line("Glaze Chemistry", 7900),
+            line("Hand-dyed linen apron with two deep pockets", 3450),
+        ],
+        Buyer(
+            email="zofia.kowalska@example.pl",
+            name="Zofia Kowalska",
+            phone="+48 600 100 200",
+            locale="pl",
+            address=address,
+        ),
+        amount_discount=2115,
+        amount_shipping=590,
+        amount_tax=4566,
+        amount_total=24191,
+    )
+    view.shipping = Shipping(name="Zofia Kowalska", address=address)
+    return view
+
+
+def render(call: StepRequest, folder: Path = MAILS, shop: Catalogue | None = None) -> Rendered:
+    """The mail as email-dispatch makes it: admins read the shop's locale, buyers their own."""
+    shop = shop or catalogue()
+    own = locale_of(shop.shop.locale)
+    tag = call.order.buyer.locale if call.order and call.config["to"] == "buyer" else None
+    formats = Formats(locale_of(tag) or own, shop.shop.timezone)
+    renderer, name = Renderer(folder), call.config["template"]
+    values = context.build(call, shop, formats, renderer.written_in(name, formats.locale) or own)
+    return renderer.render(name, values, formats)
