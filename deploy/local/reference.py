@@ -1,0 +1,58 @@
+"""The tables of the README that repeat what the code declares; `make docs` writes them, a test compares them."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+
+from local.shop import ROOT
+from pushcart.config import SECRETS, TEMPLATE_VARIABLES, VARIABLES, Variable
+
+README = ROOT / "README.md"
+
+
+def variables_table(variables: dict[str, Variable]) -> str:
+    rows = [f"| `{name}` | {_code(variable.default)} | {variable.about} |" for name, variable in variables.items()]
+    return "\n".join(["| Variable | Default | What it is for |", "| --- | --- | --- |", *rows])
+
+
+def secrets_table() -> str:
+    rows = [f"| `{name}` | {secret.expected} | {secret.about} |" for name, secret in SECRETS.items()]
+    return "\n".join(["| Secret | Looks like | What it is for |", "| --- | --- | --- |", *rows])
+
+
+def blocks() -> dict[str, str]:
+    """The generated parts of the README by name."""
+    return {
+        "secrets": secrets_table(),
+        "variables": variables_table(VARIABLES),
+        "template-variables": variables_table(TEMPLATE_VARIABLES),
+    }
+
+
+def fill(text: str) -> str:
+    """The README with its generated parts as the code has them; KeyError for a part the code does not know."""
+    made = blocks()
+    pattern = re.compile(r"(<!-- reference: ([a-z-]+) -->\n).*?(<!-- end -->)", re.S)
+    return pattern.sub(lambda match: f"{match[1]}{made[match[2]]}\n{match[3]}", text)
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def main() -> int:
+    """With `--write` brings the README up to date; without, 1 when it is not."""
+    parser = argparse.ArgumentParser(prog="make docs", description=__doc__)
+    parser.add_argument("--write", action="store_true")
+    text = README.read_text(encoding="utf-8")
+    filled = fill(text)
+    if parser.parse_args().write:
+        README.write_text(filled, encoding="utf-8")
+        return 0
+    return int(filled != text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

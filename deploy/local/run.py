@@ -1,0 +1,153 @@
+"""`make run`: the shop on this machine, one purchase to watch, then open for business until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from local.gateway import GatewayError
+from local.shop import CATCH_UP_EVERY, OUTSIDE, ROOT, LocalShop
+from pushcart.clock import seconds_between
+from pushcart.errors import ConfigurationError, FunctionFailed
+
+#: Seconds the first order may take; starting every function for the first time is most of it.
+PATIENCE = 60
+
+console = Console(highlight=False)
+
+
+def main() -> int:
+    """0 when the order was fulfilled (or the shop served until Ctrl-C), 1 when not, 2 when it could not start."""
+    options = _options()
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        shop = LocalShop(
+            ROOT / ".pushcart" / "run",
+            port=options.port,
+            sandbox_port=options.sandbox_port,
+            own_secrets=ROOT / ".secrets",
+            store=options.store or None,
+            shop_file=Path(options.shop),
+        )
+        shop.start()
+    except (GatewayError, ConfigurationError) as error:
+        return _cannot(str(error))
+    except OSError as error:
+        return _cannot(f"port {options.sandbox_port} of the sandbox: {error.strerror or error}. Stop what uses it, "
+                       "or choose another: make run SANDBOX_PORT=4020")
+    try:
+        return _serve(shop, options.once, stopping)
+    except (FunctionFailed, ConfigurationError) as error:
+        return _cannot(f"{error} The functions' logs: {shop.state_dir}/logs/")
+    finally:
+        console.print("Stopping.", style="dim")
+        shop.stop()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("--port", type=int, default=8080, help="the gateway's port")
+    parser.add_argument("--sandbox-port", type=int, default=4010, help="the sandbox's port")
+    parser.add_argument("--once", action="store_true", help="end after the first order: 0 when it is fulfilled")
+    parser.add_argument("--store", default="", help="another database than the file in .pushcart/")
+    parser.add_argument("--shop", default=str(ROOT / "deploy" / "shop" / "shop.yml"), help="the shop.yml to use")
+    return parser.parse_args()
+
+
+def _cannot(reason: str) -> int:
+    console.print(f"[bold red]Pushcart cannot start:[/] {reason}", soft_wrap=True)
+    return 2
+
+
+def _serve(shop: LocalShop, once: bool, stopping: threading.Event) -> int:
+    real = sorted(shop.real)
+    if real:
+        console.print(f"[bold]Real accounts from .secrets/:[/] {', '.join(real)}. The sandbox plays the others.")
+    fulfilled = True
+    if "Stripe" in shop.real:
+        console.print(f"Send Stripe's events here:  stripe listen --forward-to {shop.gateway.url}/function/stripe-webhook\n"
+                      "and put the whsec_... it prints into .secrets/stripe-webhook-secret.", soft_wrap=True)
+    else:
+        fulfilled = _watch_one_order(shop, stopping)
+    if once:
+        return 0 if fulfilled else 1
+    _print_addresses(shop)
+    while not stopping.wait(0.5):
+        pass
+    return 0 if fulfilled else 1
+
+
+def _watch_one_order(shop: LocalShop, stopping: threading.Event) -> bool:
+    product = next(product for product in shop.catalogue.products if product.stripe.payment_link)
+    console.print(f"Jenny buys “{product.name}” with the sandbox's payment link.\n")
+    started = time.monotonic()
+    shop.sandbox.stripe.buy(product.stripe.payment_link)
+    shown, order = 0, None
+    while time.monotonic() - started < PATIENCE and not stopping.is_set():
+        found = shop.orders(limit="1")
+        if found:
+            order = shop.order(found[0]["id"])
+            shown = _print_new_lines(order, shown)
+            if order["fulfilment_status"] in ("fulfilled", "needs_attention"):
+                break
+        stopping.wait(0.1)
+    if order is not None and order["fulfilment_status"] == "fulfilled":
+        took = seconds_between(order["history"][0]["at"], order["history"][-1]["at"])
+        console.print(f"\n[bold green]Order {order['id']} is fulfilled[/], {took:.1f} s after the webhook. "
+                      "(The first order starts every function; the next one takes a fraction of that.)", soft_wrap=True)
+        return True
+    _explain(shop, order)
+    return False
+
+
+def _print_new_lines(order: dict[str, Any], shown: int) -> int:
+    history = order["history"]
+    for index in range(shown, len(history)):
+        entry = history[index]
+        since = seconds_between(history[max(index - 1, 0)]["at"], entry["at"])
+        console.print(f"  {entry['at'][11:23]}  [cyan]{since * 1000:>7.0f} ms[/]  {entry['what']}  [dim]{entry['cause']}[/]", soft_wrap=True)
+    return len(history)
+
+
+def _explain(shop: LocalShop, order: dict[str, Any] | None) -> None:
+    if order is None:
+        console.print(f"\n[bold red]No order after {PATIENCE} s.[/] The functions' logs: {shop.state_dir}/logs/")
+        return
+    console.print(f"\n[bold red]Order {order['id']} is {order['fulfilment_status']}.[/]")
+    for step in order["steps"]:
+        if step["state"] not in ("done", "waiting"):
+            console.print(f"  {step['id']}: {step['state']} {step['error'] or ''}")
+    console.print(f"The functions' logs: {shop.state_dir}/logs/")
+
+
+def _print_addresses(shop: LocalShop) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    sandbox = shop.sandbox.url
+    if "Stripe" not in shop.real:
+        for product in shop.catalogue.products:
+            if product.stripe.payment_link:
+                table.add_row(f"Buy “{product.name}”", f"{sandbox}/stripe/pay/{product.stripe.payment_link}")
+    table.add_row("The mails that were sent", f"{sandbox}/mails")
+    table.add_row("The sandbox: calls, faults, time travel", f"{sandbox}/")
+    table.add_row("The gateway", shop.gateway.url)
+    table.add_row("The functions' logs", os.path.relpath(shop.state_dir / "logs"))
+    console.print("\n[bold]Open:[/]")
+    console.print(table)
+    played = ", ".join(name for name in OUTSIDE if name not in shop.real)
+    console.print(f"\nThe sandbox plays {played}. catch-up runs every {CATCH_UP_EVERY} s (a minute on OpenFaaS). "
+                  "Ctrl-C stops everything.", style="dim", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The whole shop on this machine: the gateway with its functions, the sandbox for every provider without a key.
+
+`make run` and the tests that span functions use the same `LocalShop`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from local.gateway import Gateway
+from local.sandbox import Sandbox
+from pushcart import shopfile
+from pushcart.clock import offset_clock
+from pushcart.config import SECRETS, UNUSED
+from pushcart.domain.catalogue import Catalogue
+from pushcart.gateway import Gateway as Client
+
+ROOT = Path(__file__).parents[2]
+
+#: Seconds between two runs of catch-up; by cron-connector it is a minute.
+CATCH_UP_EVERY = 5
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A provider: the variable with its address, the path below the sandbox, the secrets that mean a real account."""
+
+    variable: str
+    path: str
+    secrets: tuple[str, ...]
+
+
+OUTSIDE = {
+    "Stripe": Outside("stripe_url", "/stripe", ("stripe-api-key",)),
+    "SendGrid": Outside("sendgrid_url", "/sendgrid", ("sendgrid-api-key",)),
+    "Kit": Outside("kit_url", "/kit", ("kit-refresh-token", "kit-api-secret")),
+    "Discourse": Outside("discourse_url", "/discourse", ("discourse-api-key",)),
+    "Thinkific": Outside("thinkific_url", "/thinkific", ("thinkific-api-key",)),
+    "your platform": Outside("platform_url", "/platform/hook", ("platform-key",)),
+}
+
+
+class LocalShop:
+    """Gateway and sandbox, joined. `state_dir` takes the database, the logs and the secrets of the sandbox.
+
+    `own_secrets` is the folder with the owner's secrets (`.secrets/`), if any: a provider whose key is there is
+    the real one. `catch_up` runs it by itself every few seconds. Ports of 0 take free ones. Raises the
+    gateway's `PortInUse`, and OSError when the sandbox's port is taken.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        port: int = 0,
+        sandbox_port: int = 0,
+        own_secrets: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        shop_file: Path = ROOT / "deploy" / "shop" / "shop.yml",
+        store: str | None = None,
+        seed: int | None = None,
+        catch_up: bool = True,
+        autosend: bool = True,
+        cold_calls: Any = "wait",
+    ) -> None:
+        self.state_dir = state_dir.resolve()
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.own = _own_secrets(own_secrets)
+        self.real = {name for name, outside in OUTSIDE.items() if self.own.keys() & set(outside.secrets)}
+        if "Stripe" not in self.real:
+            self._forget()
+        self._store = store or f"sqlite:///{self.state_dir}/shop.db"
+        self.clock_file = self.state_dir / "clock"
+        self.clock_file.unlink(missing_ok=True)
+        self.catalogue: Catalogue = shopfile.parse(shop_file.read_text(encoding="utf-8"), shop_file.name)
+        self._webhook_secret = f"whsec_{secrets.token_hex(16)}"
+        self.sandbox = Sandbox(
+            port=sandbox_port,
+            webhook_secret=self._webhook_secret,
+            clock_file=self.clock_file,
+            seed=secrets.randbits(32) if seed is None else seed,
+            autosend=autosend,
+        )
+        self._secrets_dir = self.state_dir / "secrets-all"
+        self._write_secrets()
+        self.crash_file = self.state_dir / "crash"
+        common = {"clock_file": str(self.clock_file), "crash_file": str(self.crash_file), "shop_file": str(shop_file)}
+        self._environment = {**common, **(environment or {})}
+        self._gateway_options: dict[str, Any] = {
+            "port": port,
+            "cold_calls": cold_calls,
+            "cron": catch_up,
+            "cron_every": CATCH_UP_EVERY if catch_up else None,
+        }
+        self.gateway: Gateway
+
+    def start(self) -> None:
+        """Opens the ports; the functions start at their first call."""
+        self.sandbox.start()
+        try:
+            self.gateway = Gateway(
+                ROOT / "stack.yml",
+                state_dir=self.state_dir,
+                secrets_dir=self._secrets_dir,
+                environment={**self._addresses(), **self._environment},
+                **self._gateway_options,
+            )
+            self.gateway.start()
+        except Exception:
+            self.sandbox.stop()
+            raise
+        self.sandbox.stripe.webhook_url = f"{self.gateway.url}/function/stripe-webhook"
+        self._put_products_on_sale()
+        key = (self._secrets_dir / "internal-key").read_text().split()[0]
+        self.client = Client(self.gateway.url, lambda: key, offset_clock(self.clock_file), timeout=70)
+
+    def stop(self) -> None:
+        self.client.close()
+        self.gateway.stop()
+        self.sandbox.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def ask(self, path: str, body: Any = None, *, method: str = "POST", **query: str) -> Any:
+        """A signed call to order-store, as the owner's command makes it. Raises `FunctionFailed`."""
+        return self.client.call("order-store", path, body, method=method, query=query)
+
+    def orders(self, **query: str) -> list[dict[str, Any]]:
+        """The orders as order-store lists them, newest first."""
+        return list(self.ask("/orders", method="GET", **query)["items"])
+
+    def order(self, order_id: str) -> dict[str, Any]:
+        """One order with its timeline."""
+        return dict(self.ask(f"/orders/{order_id}", method="GET"))
+
+    def catch_up(self) -> Any:
+        """What cron does: an empty, unsigned POST to catch-up."""
+        return self.client.call("catch-up", "/")
+
+    def advance(self, seconds: int) -> None:
+        """Lets time pass for every function and the sandbox."""
+        self.sandbox.advance(seconds)
+
+    def _addresses(self) -> dict[str, str]:
+        """Where the functions find the providers that the sandbox plays."""
+        url = self.sandbox.url
+        played = [outside for name, outside in OUTSIDE.items() if name not in self.real]
+        found = {outside.variable: url + outside.path for outside in played}
+        if "Kit" not in self.real:
+            found["kit_client_id"] = "sandbox"
+        if "smtp-password" not in self.own:
+            found |= {"smtp_host": "127.0.0.1", "smtp_port": str(self.sandbox.smtp_port), "smtp_security": "none"}
+        return found
+
+    def _forget(self) -> None:
+        """With a sandbox for Stripe every run starts with an empty shop: its sessions end with the sandbox."""
+        for path in self.state_dir.glob("shop.db*"):
+            path.unlink()
+        shutil.rmtree(self.state_dir / "logs", ignore_errors=True)
+
+    def _write_secrets(self) -> None:
+        self._secrets_dir.mkdir(exist_ok=True, mode=0o700)
+        made = {
+            "internal-key": secrets.token_hex(32),
+            "store-url": self._store,
+            "stripe-api-key": "sk_test_sandbox",
+            "stripe-webhook-secret": self._webhook_secret,
+            "sendgrid-api-key": "SG.sandbox.key",
+            "smtp-password": UNUSED,
+            "discourse-api-key": "sandbox-discourse",
+            "thinkific-api-key": "sandbox-thinkific",
+            "platform-key": secrets.token_hex(16),
+            "kit-api-secret": "sandbox-kit-secret",
+            "kit-client-secret": "sandbox-kit-client",
+            "kit-refresh-token": self.sandbox.kit.refresh_token,
+            "shop": UNUSED,
+        }
+        assert made.keys() == SECRETS.keys()
+        for name, text in {**made, **self.own}.items():
+            (self._secrets_dir / name).write_text(text)
+        self.sandbox.platform.secret = (self._secrets_dir / "platform-key").read_text()
+
+    def _put_products_on_sale(self) -> None:
+        for product in self.catalogue.products:
+            if product.stripe.payment_link:
+                item = {
+                    "sku": product.sku,
+                    "name": product.name,
+                    "unit_amount": self.catalogue.price_of(product),
+                    "currency": self.catalogue.currency_of(product).lower(),
+                    "price_id": product.stripe.price,
+                    "product_id": product.stripe.product,
+                }
+                self.sandbox.stripe.add_payment_link([item], link_id=product.stripe.payment_link)
+        for _, step in self.catalogue.steps():
+            for field in getattr(step, "fields", ()):
+                self.sandbox.kit.add_custom_field(field)
+
+
+def _own_secrets(folder: Path | None) -> dict[str, str]:
+    """The owner's secrets that hold something, by name."""
+    if folder is None or not folder.is_dir():
+        return {}
+    texts = {path.name: path.read_text() for path in folder.iterdir() if path.name in SECRETS and path.is_file()}
+    return {name: text for name, text in texts.items() if text.strip() not in ("", UNUSED)}
+
+
+__all__ = ["CATCH_UP_EVERY", "OUTSIDE", "ROOT", "LocalShop"]
