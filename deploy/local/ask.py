@@ -35,7 +35,9 @@ def main() -> int:
     url = os.environ.get("OPENFAAS_URL", "")
     key_file = ROOT / ".secrets" / "internal-key" if url else RUN / "secrets-all" / "internal-key"
     if not key_file.exists():
-        parser.exit(2, f"{key_file.relative_to(ROOT)} is not there: start make run, or set OPENFAAS_URL and make secrets.\n")
+        parser.exit(
+            2, f"{key_file.relative_to(ROOT)} is not there: start make run, or set OPENFAAS_URL and make secrets.\n"
+        )
     key = key_file.read_text().split()[0]
     clock = system_clock if url else offset_clock(RUN / "clock")
     gateway = Gateway(url or f"http://127.0.0.1:{given.port}", lambda: key, clock, timeout=70)

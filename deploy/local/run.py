@@ -44,8 +44,10 @@ def main() -> int:
     except (GatewayError, ConfigurationError) as error:
         return _cannot(str(error))
     except OSError as error:
-        return _cannot(f"port {options.sandbox_port} of the sandbox: {error.strerror or error}. Stop what uses it, "
-                       "or choose another: make run SANDBOX_PORT=4020")
+        return _cannot(
+            f"port {options.sandbox_port} of the sandbox: {error.strerror or error}. Stop what uses it, "
+            "or choose another: make run SANDBOX_PORT=4020"
+        )
     try:
         return _serve(shop, options.once, stopping)
     except (FunctionFailed, ConfigurationError) as error:
@@ -76,8 +78,11 @@ def _serve(shop: LocalShop, once: bool, stopping: threading.Event) -> int:
         console.print(f"[bold]Real accounts from .secrets/:[/] {', '.join(real)}. The sandbox plays the others.")
     fulfilled = True
     if "Stripe" in shop.real:
-        console.print(f"Send Stripe's events here:  stripe listen --forward-to {shop.gateway.url}/function/stripe-webhook\n"
-                      "and put the whsec_... it prints into .secrets/stripe-webhook-secret.", soft_wrap=True)
+        console.print(
+            f"Send Stripe's events here:  stripe listen --forward-to {shop.gateway.url}/function/stripe-webhook\n"
+            "and put the whsec_... it prints into .secrets/stripe-webhook-secret.",
+            soft_wrap=True,
+        )
     else:
         fulfilled = _watch_one_order(shop, stopping)
     if once:
@@ -104,8 +109,11 @@ def _watch_one_order(shop: LocalShop, stopping: threading.Event) -> bool:
         stopping.wait(0.1)
     if order is not None and order["fulfilment_status"] == "fulfilled":
         took = seconds_between(order["history"][0]["at"], order["history"][-1]["at"])
-        console.print(f"\n[bold green]Order {order['id']} is fulfilled[/], {took:.1f} s after the webhook. "
-                      "(The first order starts every function; the next one takes a fraction of that.)", soft_wrap=True)
+        console.print(
+            f"\n[bold green]Order {order['id']} is fulfilled[/], {took:.1f} s after the webhook. "
+            "(The first order starts every function; the next one takes a fraction of that.)",
+            soft_wrap=True,
+        )
         return True
     _explain(shop, order)
     return False
@@ -116,7 +124,10 @@ def _print_new_lines(order: dict[str, Any], shown: int) -> int:
     for index in range(shown, len(history)):
         entry = history[index]
         since = seconds_between(history[max(index - 1, 0)]["at"], entry["at"])
-        console.print(f"  {entry['at'][11:23]}  [cyan]{since * 1000:>7.0f} ms[/]  {entry['what']}  [dim]{entry['cause']}[/]", soft_wrap=True)
+        console.print(
+            f"  {entry['at'][11:23]}  [cyan]{since * 1000:>7.0f} ms[/]  {entry['what']}  [dim]{entry['cause']}[/]",
+            soft_wrap=True,
+        )
     return len(history)
 
 
@@ -145,8 +156,12 @@ def _print_addresses(shop: LocalShop) -> None:
     console.print("\n[bold]Open:[/]")
     console.print(table)
     played = ", ".join(name for name in OUTSIDE if name not in shop.real)
-    console.print(f"\nThe sandbox plays {played}. catch-up runs every {CATCH_UP_EVERY} s (a minute on OpenFaaS). "
-                  "Ctrl-C stops everything.", style="dim", soft_wrap=True)
+    console.print(
+        f"\nThe sandbox plays {played}. catch-up runs every {CATCH_UP_EVERY} s (a minute on OpenFaaS). "
+        "Ctrl-C stops everything.",
+        style="dim",
+        soft_wrap=True,
+    )
 
 
 if __name__ == "__main__":

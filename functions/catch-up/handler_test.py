@@ -6,13 +6,13 @@ import threading
 
 import pytest
 from requests.structures import CaseInsensitiveDict
-from step_support import INTERNAL_KEY, Context, Event, environment, load_handler
-from wire import Wire
 
 from pushcart import auth
 from pushcart.clock import system_clock
 from pushcart.repositories import Locks
 from pushcart.store import connect
+from support.step_calls import INTERNAL_KEY, Context, Event, environment, load_handler
+from support.wire import Wire
 
 SWEPT = {"events": 1, "orders": 2, "more": False}
 

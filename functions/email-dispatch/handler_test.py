@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-import mail_samples as samples
 import pytest
-from local.sandbox import Sandbox
-from step_support import INTERNAL_KEY, ROOT, environment, load_handler, run
 
+from local.sandbox import Sandbox
 from pushcart import shopfile
 from pushcart.domain.order import Buyer
 from pushcart.errors import ConfigurationError
+from support import mail_samples as samples
+from support.step_calls import INTERNAL_KEY, ROOT, environment, load_handler, run
 
 NAME = "email-dispatch"
 SECRETS = {"internal-key": INTERNAL_KEY, "sendgrid-api-key": "SG.test-key"}
@@ -225,9 +225,7 @@ def test_a_typo_in_a_template_is_dead_at_once_with_the_place(start, sandbox, own
     path = own_shop(receipt__html="<p>\n{{ order.totl }}")
     answer = call(start(shop_file=path), "receipt")
     assert (answer["statusCode"], error_of(answer)["code"]) == (422, "template")
-    assert error_of(answer)["message"].startswith(
-        "mails/receipt.html line 2: there is no 'totl' here; there is "
-    )
+    assert error_of(answer)["message"].startswith("mails/receipt.html line 2: there is no 'totl' here; there is ")
     assert sandbox.mails() == []
 
 
@@ -264,9 +262,7 @@ def test_an_unsigned_call_sends_nothing(start, sandbox):
 
 
 def test_a_wrong_start_names_every_problem_at_once(start, own_shop):
-    path = own_shop(
-        {"locale: en-GB": "locale: klingon", "      template: refund\n": "      template: refunds\n"}
-    )
+    path = own_shop({"locale: en-GB": "locale: klingon", "      template: refund\n": "      template: refunds\n"})
     with pytest.raises(ConfigurationError) as caught:
         start(
             {"internal-key": "short"},
@@ -322,18 +318,14 @@ def test_a_login_without_password_secret_is_not_needed_without_a_username(start,
         smtp_host="localhost",
     )
     with pytest.raises(ConfigurationError, match="smtp-password is missing"):
-        start(
-            {"internal-key": INTERNAL_KEY}, mail_transport="smtp", smtp_host="localhost", smtp_username="shop"
-        )
+        start({"internal-key": INTERNAL_KEY}, mail_transport="smtp", smtp_host="localhost", smtp_username="shop")
 
 
 def test_neither_address_nor_key_is_logged(start, caplog):
     caplog.set_level(logging.DEBUG)
     call(start(), "receipt")
     logged = "\n".join(
-        record.getMessage()
-        for record in caplog.records
-        if record.name.startswith(("pushcart", "python_http"))
+        record.getMessage() for record in caplog.records if record.name.startswith(("pushcart", "python_http"))
     )
     assert "ada@" not in logged
     assert "SG." not in logged

@@ -1,6 +1,6 @@
 """invite-link: lets the buyer in. Carries out steps of kind `invite` at the platform that shop.yml names.
 
-    POST /   signed, a StepRequest · 200 the buyer is in · 4xx a person has to look · 429, 503 later
+POST /   signed, a StepRequest · 200 the buyer is in · 4xx a person has to look · 429, 503 later
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from local.sandbox import Sandbox
-from step_support import EMAIL, SECRETS, Context, Event, environment, invite, load_handler, order, run, step
 
+from local.sandbox import Sandbox
 from pushcart.errors import ConfigurationError
 from pushcart.stepcall import StepRequest
+from support.step_calls import EMAIL, SECRETS, Context, Event, environment, invite, load_handler, order, run, step
 
 NAMES = ("internal-key", "discourse-api-key", "thinkific-api-key", "platform-key")
 
@@ -188,8 +188,14 @@ def test_the_start_lists_every_problem_at_once(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ConfigurationError) as refused:
         start_with(monkeypatch, tmp_path, {"platform-key": "short"}, provider_timeout="soon", thinkific_url="x")
     text = "; ".join(refused.value.problems)
-    for word in ("internal-key", "discourse-api-key", "thinkific-api-key", "platform-key", "provider_timeout",
-                 "thinkific_url"):
+    for word in (
+        "internal-key",
+        "discourse-api-key",
+        "thinkific-api-key",
+        "platform-key",
+        "provider_timeout",
+        "thinkific_url",
+    ):
         assert word in text
 
 

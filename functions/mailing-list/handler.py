@@ -1,7 +1,7 @@
 """mailing-list: records purchases and fills mail sequences at Kit, over its API v4 or v3.
 
-    POST /   signed, a StepRequest of kind `purchase` or `sequence` · 200 done · 4xx a person has to look ·
-             429, 503 later
+POST /   signed, a StepRequest of kind `purchase` or `sequence` · 200 done · 4xx a person has to look ·
+         429, 503 later
 """
 
 from __future__ import annotations

@@ -10,15 +10,16 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from local.sandbox import Sandbox
-from step_support import EMAIL, SECRETS, Context, Event, environment, load_handler, order, run, step
 
+from local.sandbox import Sandbox
 from pushcart.errors import ConfigurationError
 from pushcart.stepcall import StepRequest
+from support.step_calls import EMAIL, SECRETS, Context, Event, environment, load_handler, order, run, step
 
 RESULTS = {"invite": {"link": "https://forum.example/invites/1"}}
-SEQUENCE = step("sequence", {"sequence": 7301, "fields": {"invitation_link": "invite.link"}}, results=RESULTS,
-                key="o_1001.s2")
+SEQUENCE = step(
+    "sequence", {"sequence": 7301, "fields": {"invitation_link": "invite.link"}}, results=RESULTS, key="o_1001.s2"
+)
 
 SHOP = """
 shop: {name: S, url: https://s.example, currency: EUR, support: a@s.example, sender: a@s.example,
@@ -43,9 +44,7 @@ def sandbox(shared_sandbox: Sandbox) -> Sandbox:
 
 
 @pytest.fixture
-def start(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., ModuleType]]:
+def start(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ModuleType]]:
     """Starts the function for one of Kit's APIs, with the secrets that it needs and no others."""
     running = []
 
@@ -61,8 +60,13 @@ def start(
         shop = tmp_path / "shop.yml"
         shop.write_text(SHOP % (api, "{step: purchase}"))
         variables = environment(
-            tmp_path / "secrets", "mailing-list", {"internal-key": SECRETS["internal-key"], **secrets},
-            provider_timeout="1", kit_url=f"{sandbox.url}/kit", kit_client_id="app-1", shop_file=str(shop),
+            tmp_path / "secrets",
+            "mailing-list",
+            {"internal-key": SECRETS["internal-key"], **secrets},
+            provider_timeout="1",
+            kit_url=f"{sandbox.url}/kit",
+            kit_client_id="app-1",
+            shop_file=str(shop),
         )
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
@@ -86,8 +90,11 @@ def test_a_purchase_is_recorded_once_however_often_it_is_asked_for(ask: Any, san
     first, second = ask(step("purchase")), ask(step("purchase"))
     recorded = sandbox.kit.purchases["o_1001.s1"]
     assert first["statusCode"] == second["statusCode"] == 200
-    assert first["body"] == second["body"] == {
-        "result": {"purchase_id": recorded["id"]}, "note": "purchase recorded in Kit"}
+    assert (
+        first["body"]
+        == second["body"]
+        == {"result": {"purchase_id": recorded["id"]}, "note": "purchase recorded in Kit"}
+    )
     assert len(sandbox.kit.purchases) == 1
     assert (recorded["total"], recorded["currency"], recorded["email_address"]) == (49.0, "EUR", EMAIL)
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from requests.structures import CaseInsensitiveDict
-from step_support import INTERNAL_KEY, Context, Event, environment, load_handler
 from werkzeug.datastructures import MultiDict
-from wire import Wire
 
 from pushcart import auth
 from pushcart.clock import system_clock
 from pushcart.errors import ConfigurationError
+from support.step_calls import INTERNAL_KEY, Context, Event, environment, load_handler
+from support.wire import Wire
 
 SHOP = Path(__file__).parents[2] / "deploy" / "shop" / "shop.yml"
 

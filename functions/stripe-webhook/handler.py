@@ -1,7 +1,7 @@
 """Stripe's webhook endpoint: check the signature, write the event to the inbox, answer. Nothing more.
 
-    POST /   200 stored, known already, or nothing for this shop · 400 bad signature, body or mode
-             413 too large · 503 the store is down, so Stripe has to try again
+POST /   200 stored, known already, or nothing for this shop · 400 bad signature, body or mode
+         413 too large · 503 the store is down, so Stripe has to try again
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class App:
         if event.method != "POST":
             raise MethodNotAllowed("This is Stripe's webhook endpoint; it takes POST only.")
         if len(event.body) > self._config.number("max_event_bytes"):
-            raise TooLarge(f"More than max_event_bytes={self._config['max_event_bytes']}; no Stripe event is that large.")
+            raise TooLarge(
+                f"More than max_event_bytes={self._config['max_event_bytes']}; no Stripe event is that large."
+            )
         secrets = self._config.secret_lines("stripe-webhook-secret")
         return self._inbox.receive(event.body, event.headers.get("Stripe-Signature"), secrets)
 

@@ -8,12 +8,12 @@ import time
 import pytest
 import stripe
 from requests.structures import CaseInsensitiveDict
-from step_support import Context, Event, environment, load_handler
-from wire import Wire
 
 from pushcart.errors import ConfigurationError
 from pushcart.repositories import Inbox
 from pushcart.store import connect
+from support.step_calls import Context, Event, environment, load_handler
+from support.wire import Wire
 
 SECRET = "whsec_test_secret"
 
@@ -45,8 +45,16 @@ def inbox(started, tmp_path):
 
 def event(kind="checkout.session.completed", **changes):
     about = {"id": "cs_1", "object": "checkout.session", "payment_intent": "pi_1"}
-    return {"id": "evt_1", "object": "event", "type": kind, "livemode": False, "created": 1766886093,
-            "api_version": "2025-12-15.clover", "data": {"object": about}, **changes}
+    return {
+        "id": "evt_1",
+        "object": "event",
+        "type": kind,
+        "livemode": False,
+        "created": 1766886093,
+        "api_version": "2025-12-15.clover",
+        "data": {"object": about},
+        **changes,
+    }
 
 
 def post(handler, document, context=None):
@@ -90,7 +98,9 @@ def test_an_event_nobody_needs_is_acknowledged_counted_and_not_kept(started, inb
     assert post(started, event("invoice.paid"))["statusCode"] == 200
     assert inbox.get("stripe:evt_1") is None
     store = connect(f"sqlite:///{tmp_path}/shop.db")
-    assert store.get("counters", f"{time.strftime('%Y-%m-%d', time.gmtime())}.stripe.unneeded.invoice.paid")["value"] == 1
+    assert (
+        store.get("counters", f"{time.strftime('%Y-%m-%d', time.gmtime())}.stripe.unneeded.invoice.paid")["value"] == 1
+    )
     store.close()
 
 
@@ -99,7 +109,10 @@ def test_an_event_nobody_needs_is_acknowledged_counted_and_not_kept(started, inb
     [
         ({"id": "ch_1", "object": "charge", "payment_intent": "pi_1"}, ("pi_1", "ch_1")),
         ({"id": "re_1", "object": "refund", "payment_intent": None, "charge": "ch_1"}, (None, "ch_1")),
-        ({"id": "dp_1", "object": "dispute", "payment_intent": {"id": "pi_1"}, "charge": {"id": "ch_1"}}, ("pi_1", "ch_1")),
+        (
+            {"id": "dp_1", "object": "dispute", "payment_intent": {"id": "pi_1"}, "charge": {"id": "ch_1"}},
+            ("pi_1", "ch_1"),
+        ),
     ],
 )
 def test_refunds_and_disputes_remember_the_payment_they_belong_to(started, inbox, about, refers_to):
@@ -121,7 +134,9 @@ def test_nothing_personal_is_logged(started):
 
 
 def test_a_start_without_its_secrets_names_them_all(tmp_path, monkeypatch):
-    for name, value in environment(tmp_path, "stripe-webhook", {"stripe-webhook-secret": ""}, stripe_mode="prod").items():
+    for name, value in environment(
+        tmp_path, "stripe-webhook", {"stripe-webhook-secret": ""}, stripe_mode="prod"
+    ).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError) as error:
         load_handler("stripe-webhook").start()

@@ -18,6 +18,11 @@ def release_order(order_id: str) -> str:
     return f'make ask CALL="POST /orders/{order_id}/release"'
 
 
+def show_event(event_id: str) -> str:
+    """Shows an event of the inbox as it arrived."""
+    return f'make ask CALL="GET /events/{event_id}"'
+
+
 def replay_event(event_id: str) -> str:
     """Applies an event of the inbox again."""
     return f'make ask CALL="POST /events/{event_id}/replay"'

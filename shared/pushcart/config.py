@@ -43,11 +43,16 @@ def _count(default: int, about: str) -> Variable:
 
 
 VARIABLES: dict[str, Variable] = {
-    "function_name": Variable("", "The function's own name; signatures and log lines carry it.", r"[a-z][a-z0-9-]*",
-                              "the function's name in stack.yml"),
+    "function_name": Variable(
+        "",
+        "The function's own name; signatures and log lines carry it.",
+        r"[a-z][a-z0-9-]*",
+        "the function's name in stack.yml",
+    ),
     "gateway_url": _url("http://gateway:8080", "Where the functions reach one another."),
-    "stripe_mode": Variable("test", "Which events and keys this installation takes: `test` or `live`.", "test|live",
-                            "test or live"),
+    "stripe_mode": Variable(
+        "test", "Which events and keys this installation takes: `test` or `live`.", "test|live", "test or live"
+    ),
     "max_event_bytes": _count(524_288, "The largest webhook body accepted, in bytes; more is answered 413."),
     "drive_workers": _count(4, "How many orders order-store drives at the same time."),
     "lease_seconds": _count(150, "How long a step may run before another attempt takes it over; above step_timeout."),
@@ -55,12 +60,17 @@ VARIABLES: dict[str, Variable] = {
     "sweep_batch": _count(200, "How many due orders, and how many due events, one sweep takes on."),
     "sweep_seconds": _count(40, "How long one sweep may take; what is left waits for the next."),
     "provider_timeout": _count(15, "Seconds a call to a provider may take, for connecting and for each read."),
-    "mail_transport": Variable("sendgrid", "Who sends the mails: `sendgrid` or `smtp`.", "sendgrid|smtp",
-                               "sendgrid or smtp"),
+    "mail_transport": Variable(
+        "sendgrid", "Who sends the mails: `sendgrid` or `smtp`.", "sendgrid|smtp", "sendgrid or smtp"
+    ),
     "smtp_host": Variable("", "The SMTP server's name.", r"[A-Za-z0-9.:-]*", "a host name"),
     "smtp_port": _count(587, "The SMTP server's port."),
-    "smtp_security": Variable("starttls", "`starttls`, `tls` (from the first byte) or `none` (only for a local relay).",
-                              "starttls|tls|none", "starttls, tls or none"),
+    "smtp_security": Variable(
+        "starttls",
+        "`starttls`, `tls` (from the first byte) or `none` (only for a local relay).",
+        "starttls|tls|none",
+        "starttls, tls or none",
+    ),
     "smtp_username": Variable("", "The SMTP login; empty sends without one."),
     "stripe_url": _url("https://api.stripe.com", "Stripe's API."),
     "sendgrid_url": _url("https://api.sendgrid.com", "SendGrid's API; EU accounts: https://api.eu.sendgrid.com."),
@@ -84,14 +94,27 @@ TEMPLATE_VARIABLES: dict[str, Variable] = {
 }
 
 SECRETS: dict[str, Secret] = {
-    "internal-key": Secret("Signs the calls between functions and from the owner's command; a second line is the "
-                           "previous key during a rotation.", r"\S{32,}", "at least 32 characters without spaces"),
-    "store-url": Secret("The database: `sqlite:////path/to/file.db`; PostgreSQL and MongoDB follow.",
-                        r"sqlite:///\S+", "an address like sqlite:////var/lib/pushcart/shop.db"),
-    "stripe-webhook-secret": Secret("The webhook endpoint's signing secret; a second line is the previous one during "
-                                    "a rotation.", r"whsec_\S+", "whsec_..."),
-    "stripe-api-key": Secret("A Stripe key, best a restricted one that reads Checkout Sessions, PaymentIntents, "
-                             "charges and disputes.", r"(sk|rk)_(test|live)_\w+", "sk_... or rk_..., test or live"),
+    "internal-key": Secret(
+        "Signs the calls between functions and from the owner's command; a second line is the "
+        "previous key during a rotation.",
+        r"\S{32,}",
+        "at least 32 characters without spaces",
+    ),
+    "store-url": Secret(
+        "The database: `sqlite:////path/to/file.db`; PostgreSQL and MongoDB follow.",
+        r"sqlite:///\S+",
+        "an address like sqlite:////var/lib/pushcart/shop.db",
+    ),
+    "stripe-webhook-secret": Secret(
+        "The webhook endpoint's signing secret; a second line is the previous one during a rotation.",
+        r"whsec_\S+",
+        "whsec_...",
+    ),
+    "stripe-api-key": Secret(
+        "A Stripe key, best a restricted one that reads Checkout Sessions, PaymentIntents, charges and disputes.",
+        r"(sk|rk)_(test|live)_\w+",
+        "sk_... or rk_..., test or live",
+    ),
     "sendgrid-api-key": Secret("A SendGrid key with Mail Send.", r"SG\.\S+", "SG...."),
     "smtp-password": Secret("The password of `smtp_username`."),
     "discourse-api-key": Secret("A Discourse key for invitations and group members."),

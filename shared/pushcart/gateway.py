@@ -58,11 +58,10 @@ class Gateway:
         *,
         method: str = "POST",
         query: dict[str, str] | None = None,
-        call_id: str | None = None,
     ) -> Any:
         """The function's JSON answer. `FunctionFailed` for anything but a 2xx, with what the function said."""
         for wait in (*COLD_START_WAITS, None):
-            response = self._send("function", function, method, path, query, body, call_id)
+            response = self._send("function", function, method, path, query, body)
             if wait is None or not _still_starting(response):
                 return _answer(function, response)
             self._sleep(wait)
@@ -70,7 +69,7 @@ class Gateway:
 
     def hint(self, function: str, path: str, body: Any) -> None:
         """Asks for an asynchronous call that may be lost; `FunctionFailed` when not even the gateway took it."""
-        response = self._send("async-function", function, "POST", path, None, body, None)
+        response = self._send("async-function", function, "POST", path, None, body)
         if response.status_code != 202:
             raise FunctionFailed(function, f"the gateway did not queue the call: {response.status_code}")
 
@@ -85,14 +84,11 @@ class Gateway:
         path: str,
         query: dict[str, str] | None,
         body: Any,
-        call_id: str | None,
     ) -> requests.Response:
         data = b"" if body is None else msgspec.json.encode(body)
         query_string = urlencode(query or {})
         signature = auth.sign(self._key(), self._clock(), function, method, path, query_string, data)
         headers = {auth.HEADER: signature, "Content-Type": "application/json"}
-        if call_id:
-            headers["X-Call-Id"] = call_id
         url = f"{self._url}/{prefix}/{function}{path}" + (f"?{query_string}" if query_string else "")
         try:
             return self._http.request(method, url, data=data, headers=headers, timeout=self._timeout)
@@ -115,8 +111,9 @@ def _answer(function: str, response: requests.Response) -> Any:
     error = body.get("error") if isinstance(body, dict) else None
     if not isinstance(error, dict):
         # Not one of our functions speaking: the gateway, the watchdog or a proxy. A redeploy cures it.
-        raise FunctionFailed(function, f"{function} is not answering ({response.status_code})",
-                             status=response.status_code)
+        raise FunctionFailed(
+            function, f"{function} is not answering ({response.status_code})", status=response.status_code
+        )
     wait = response.headers.get("Retry-After", "")
     raise FunctionFailed(
         function,

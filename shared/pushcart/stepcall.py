@@ -29,12 +29,16 @@ class OrderView(msgspec.Struct, kw_only=True):
 
 
 class Problem(msgspec.Struct, kw_only=True):
-    """Something the owner has to look at, for the mail about it: what happened and which command helps."""
+    """Something the owner has to look at, for the mail about it.
+
+    `command` shows more about it; `remedy` puts it right once its cause is gone, where one command can.
+    """
 
     code: str
     text: str
     since: Instant
     command: str
+    remedy: str | None = None
 
 
 class StepRequest(msgspec.Struct, kw_only=True):

@@ -31,7 +31,6 @@ class Request:
     path: str
     body: bytes
     query: Mapping[str, str]
-    call_id: str | None = None
     log_fields: dict[str, Any] = field(default_factory=dict)
 
     def json(self, shape: type[T]) -> T:
@@ -62,9 +61,7 @@ class Router:
         try:
             require_signature(event, self._config, self._clock)
             target, values = self._match(event.method, event.path)
-            request = Request(
-                event.method, event.path, event.body, event.query.to_dict(), context.call_id, context.log_fields
-            )
+            request = Request(event.method, event.path, event.body, event.query.to_dict(), context.log_fields)
             answer = target(request, **values)
         except PushcartError as error:
             context.log_fields.setdefault("error", error.code)

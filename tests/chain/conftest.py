@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 import requests
-from support.customers import Customer
 
 from local.shop import LocalShop
+from support.customers import Customer
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +18,12 @@ def shop(tmp_path_factory):
         yield shop
 
 
-@pytest.fixture()
+@pytest.fixture
 def customer(shop):
     return Customer(shop)
 
 
-@pytest.fixture()
+@pytest.fixture
 def post_event(shop):
     """Posts raw bytes to the webhook as anybody could."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.customers import PLANS, WHEEL, Customer, eventually
 
 from pushcart.errors import FunctionFailed
+from support.customers import PLANS, WHEEL, Customer, eventually
 
 
 def refused(shop, path, body=None, *, method="POST", **query):
@@ -113,7 +113,9 @@ def test_a_dead_step_tells_the_owner_and_a_retry_finishes_the_order(shop, custom
     step = next(step for step in order["steps"] if step["id"] == "wheel-basics.invite")
     assert step["state"] == "dead"
     assert "Discourse" in step["error"]
-    assert [order_["id"] for order_ in shop.orders(fulfilment_status="needs_attention", email=customer.email)] == [order["id"]]
+    assert [order_["id"] for order_ in shop.orders(fulfilment_status="needs_attention", email=customer.email)] == [
+        order["id"]
+    ]
     told = [mail for mail in customer.effects()["owner mails"] if "New order" not in mail]
     assert len(told) == 1
     shop.ask(f"/orders/{order['id']}/retry", {})
@@ -132,7 +134,9 @@ def test_what_the_owner_handled_by_hand_is_let_go(shop, customer):
 
 
 def test_an_event_can_be_seen_whole_and_replayed_without_a_second_effect(shop, three):
-    event = next(e for e in shop.ask("/events", method="GET", limit="200")["items"] if e["order_id"] == three[0].order()["id"])
+    event = next(
+        e for e in shop.ask("/events", method="GET", limit="200")["items"] if e["order_id"] == three[0].order()["id"]
+    )
     assert "body" not in event
     assert '"checkout.session"' in shop.ask(f"/events/{event['id']}", method="GET")["body"]
     before = three[0].effects()

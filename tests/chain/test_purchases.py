@@ -36,7 +36,11 @@ def test_the_invitation_link_reaches_the_mail_and_the_mailing_list(customer, sho
     [mail] = [mail for mail in shop.sandbox.mails(customer.email) if "your way in" in mail.subject]
     assert link in mail.html
     assert link in mail.text
-    fields = [call.json for call in shop.sandbox.calls("kit", "POST", "/v4/subscribers") if customer.email in json.dumps(call.json)]
+    fields = [
+        call.json
+        for call in shop.sandbox.calls("kit", "POST", "/v4/subscribers")
+        if customer.email in json.dumps(call.json)
+    ]
     assert fields[0]["fields"] == {"invitation_link": link}
 
 
@@ -55,7 +59,11 @@ def test_a_thinkific_course_enrols_the_buyer(customer, shop):
     order = customer.wait(fulfilment="fulfilled")
     invite = next(step for step in order["steps"] if step["kind"] == "invite")
     assert invite["result"]["platform"] == "thinkific"
-    users = [call for call in shop.sandbox.calls("thinkific", "POST", "/api/public/v1/users") if call.json["email"] == customer.email]
+    users = [
+        call
+        for call in shop.sandbox.calls("thinkific", "POST", "/api/public/v1/users")
+        if call.json["email"] == customer.email
+    ]
     assert len(users) == 1
     assert subjects(customer.effects()["buyer mails"]) == ["Glaze Chemistry", "Your receipt from Meadow Pottery School"]
 
@@ -70,8 +78,13 @@ def test_any_other_platform_gets_a_signed_call(customer, shop):
 
 def test_several_products_in_one_payment_are_delivered_together_with_one_receipt(customer, shop):
     items = [
-        {"sku": product.sku, "name": product.name, "unit_amount": shop.catalogue.price_of(product), "currency": "eur",
-         "price_id": product.stripe.price}
+        {
+            "sku": product.sku,
+            "name": product.name,
+            "unit_amount": shop.catalogue.price_of(product),
+            "currency": "eur",
+            "price_id": product.stripe.price,
+        }
         for product in shop.catalogue.products[:2]
     ]
     link = shop.sandbox.stripe.add_payment_link(items)
@@ -79,7 +92,9 @@ def test_several_products_in_one_payment_are_delivered_together_with_one_receipt
     order = customer.wait(fulfilment="fulfilled")
     assert order["payment"]["amount_total"] == 12_800
     assert subjects(customer.effects()["buyer mails"]) == [
-        "Glaze Chemistry", "Throwing on the Wheel", "Your receipt from Meadow Pottery School",
+        "Glaze Chemistry",
+        "Throwing on the Wheel",
+        "Your receipt from Meadow Pottery School",
     ]
     assert customer.effects()["purchases"] == 2
 
@@ -88,7 +103,11 @@ def test_a_delayed_payment_is_delivered_when_the_money_is_there_and_not_before(c
     session = customer.buy(WHEEL, delayed=True)
     customer.wait(payment="unpaid", fulfilment="none")
     assert customer.effects() == {
-        "invitations": 0, "purchases": 0, "sequences": 0, "buyer mails": [], "owner mails": [],
+        "invitations": 0,
+        "purchases": 0,
+        "sequences": 0,
+        "buyer mails": [],
+        "owner mails": [],
     }
     shop.sandbox.stripe.settle(session["id"], success=True)
     customer.wait(payment="paid", fulfilment="fulfilled")
@@ -180,7 +199,9 @@ def test_a_dispute_that_is_lost_cancels_what_is_still_to_come(customer, shop):
 
 
 def test_an_unknown_product_is_kept_and_the_owner_told(customer, shop):
-    link = shop.sandbox.stripe.add_payment_link([{"sku": "x", "name": "Mystery Box", "unit_amount": 500, "currency": "eur"}])
+    link = shop.sandbox.stripe.add_payment_link(
+        [{"sku": "x", "name": "Mystery Box", "unit_amount": 500, "currency": "eur"}]
+    )
     customer.buy(link["id"])
     order = customer.wait(payment="paid", fulfilment="needs_attention")
     assert [item["code"] for item in order["attention"]] == ["unknown_product"]
@@ -190,13 +211,21 @@ def test_an_unknown_product_is_kept_and_the_owner_told(customer, shop):
 
 
 def test_a_wrong_amount_is_held_until_the_owner_releases_it(customer, shop):
-    item = {"sku": "wheel-basics", "name": "Throwing on the Wheel", "unit_amount": 100, "currency": "eur",
-            "price_id": "price_1PushcartGlaze"}
+    item = {
+        "sku": "wheel-basics",
+        "name": "Throwing on the Wheel",
+        "unit_amount": 100,
+        "currency": "eur",
+        "price_id": "price_1PushcartGlaze",
+    }
     link = shop.sandbox.stripe.add_payment_link([item])
     try:
         customer.buy(link["id"])
         order = customer.wait(payment="paid", fulfilment="needs_attention")
-        assert order["attention"][0]["text"] == "glaze-chemistry costs 79.00 EUR in shop.yml, but 1.00 EUR was asked for at the checkout"
+        assert (
+            order["attention"][0]["text"]
+            == "glaze-chemistry costs 79.00 EUR in shop.yml, but 1.00 EUR was asked for at the checkout"
+        )
         assert customer.effects()["invitations"] == 0
         shop.ask(f"/orders/{order['id']}/release")
         customer.wait(fulfilment="fulfilled")
@@ -234,7 +263,9 @@ def test_the_same_event_twice_makes_one_order_with_one_of_each_effect(customer, 
     customer.buy(WHEEL)
     customer.wait(fulfilment="fulfilled")
     before = customer.effects()
-    [completed] = [e for e in customer.events if shop.sandbox.stripe.find("event", e)["type"] == "checkout.session.completed"]
+    [completed] = [
+        e for e in customer.events if shop.sandbox.stripe.find("event", e)["type"] == "checkout.session.completed"
+    ]
     for _ in range(3):
         assert shop.sandbox.stripe.deliver(completed) == 200
     shop.catch_up()

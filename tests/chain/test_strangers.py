@@ -85,7 +85,10 @@ class TestEveryInternalCall:
 
 def test_the_signature_itself_is_accepted(shop):
     """The control for all of the above: the same calls are let in when nothing is wrong with them."""
-    assert send(shop, "order-store", "GET", "/orders", None, signer(shop, "order-store", "GET", "/orders")).status_code == 200
+    assert (
+        send(shop, "order-store", "GET", "/orders", None, signer(shop, "order-store", "GET", "/orders")).status_code
+        == 200
+    )
     assert send(shop, "catch-up", "GET", "/", None, signer(shop, "catch-up", "GET", "/")).status_code == 200
 
 

@@ -8,9 +8,9 @@ import time
 import pytest
 import requests
 import stripe
-from support.customers import WHEEL, eventually
 
 from local.shop import LocalShop
+from support.customers import WHEEL, eventually
 
 
 def an_event(shop, customer):
@@ -103,7 +103,17 @@ def test_an_empty_secret_is_a_configuration_error_and_never_a_key(shop, customer
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b"null", b'"x"', b"\xff\xfe", b'{"id": 5}', b'{"id":"evt_1","type":"x","livemode":"no","data":{}}']
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff\xfe",
+        b'{"id": 5}',
+        b'{"id":"evt_1","type":"x","livemode":"no","data":{}}',
+    ],
 )
 def test_a_signed_body_that_is_no_event_is_a_400(shop, post_event, body):
     signed, headers = shop.sandbox.stripe.signed(body)

@@ -15,12 +15,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from step_support import NOW
-from wire import Wire
 
 from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnavailable
 from pushcart.providers.http import LARGEST_ANSWER, Http, web_address
 from pushcart.providers.limiter import Limiter
+from support.step_calls import NOW
+from support.wire import Wire
 
 
 class Thing(msgspec.Struct):
@@ -50,8 +50,9 @@ def failure(http: Http, *request: Any, **more: Any) -> ProviderError:
 
 def test_sends_json_and_gives_the_answer_in_the_shape_asked_for(wire: Wire) -> None:
     wire.say(201, {"id": 7, "name": "bowl", "unknown": True})
-    thing = client(wire.url + "/").call("POST", "/things", Thing, json={"a": 1}, query={"q[x]": "ä b"},
-                                        headers={"Authorization": "Bearer t"})
+    thing = client(wire.url + "/").call(
+        "POST", "/things", Thing, json={"a": 1}, query={"q[x]": "ä b"}, headers={"Authorization": "Bearer t"}
+    )
     assert thing == Thing(id=7, name="bowl")
     seen = wire.seen[0]
     assert (seen.method, seen.path, seen.query, seen.json) == ("POST", "/things", {"q[x]": "ä b"}, {"a": 1})
@@ -304,15 +305,23 @@ def test_a_compressed_answer_is_measured_unpacked(wire: Wire) -> None:
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        ({"errors": ["Course could not be found.", "User could not be found."]},
-         "Course could not be found.; User could not be found."),
-        ({"errors": {"first_name": ["can't be blank"], "last_name": ["can't be blank"]}},
-         "first_name can't be blank; last_name can't be blank"),
-        ({"error": "invalid_grant", "error_description": "The grant is invalid."},
-         "invalid_grant; The grant is invalid."),
+        (
+            {"errors": ["Course could not be found.", "User could not be found."]},
+            "Course could not be found.; User could not be found.",
+        ),
+        (
+            {"errors": {"first_name": ["can't be blank"], "last_name": ["can't be blank"]}},
+            "first_name can't be blank; last_name can't be blank",
+        ),
+        (
+            {"error": "invalid_grant", "error_description": "The grant is invalid."},
+            "invalid_grant; The grant is invalid.",
+        ),
         ({"error": {"code": "x1", "message": "No such thing"}}, "No such thing"),
-        ({"error": "Your request is missing parameters", "message": "transaction_id can't be blank"},
-         "Your request is missing parameters; transaction_id can't be blank"),
+        (
+            {"error": "Your request is missing parameters", "message": "transaction_id can't be blank"},
+            "Your request is missing parameters; transaction_id can't be blank",
+        ),
         ({"errors": []}, ""),
         ({"customer": "Ada", "note": "not an error's field"}, ""),
     ],
@@ -377,8 +386,21 @@ def test_a_link_may_be_http_or_https(link: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "link", ["javascript:alert(1)", "data:text/html,x", "ftp://a/b", "//a/b", "/invites/1", "https://", "", None, 7,
-             "https://a.example/x y", "https://a.example/\nBcc: x", "https://[::1"]
+    "link",
+    [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "ftp://a/b",
+        "//a/b",
+        "/invites/1",
+        "https://",
+        "",
+        None,
+        7,
+        "https://a.example/x y",
+        "https://a.example/\nBcc: x",
+        "https://[::1",
+    ],
 )
 def test_any_other_link_is_a_refusal(link: Any) -> None:
     with pytest.raises(ProviderRefused):

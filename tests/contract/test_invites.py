@@ -10,10 +10,8 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from local.sandbox import Sandbox
-from step_support import NOW, ROOT, invite, order
-from wire import Wire
 
+from local.sandbox import Sandbox
 from pushcart.domain.catalogue import InviteStep
 from pushcart.errors import BadRequest, ProviderBusy, ProviderError, ProviderRefused, ProviderUnavailable
 from pushcart.providers.discourse import Discourse
@@ -21,6 +19,8 @@ from pushcart.providers.http import Http
 from pushcart.providers.signed_http import SignedHttp
 from pushcart.providers.thinkific import Thinkific
 from pushcart.stepcall import StepAnswer
+from support.step_calls import NOW, ROOT, invite, order
+from support.wire import Wire
 
 KEY = "platform-key-0123456789"
 PAGE = {"meta": {"pagination": {"current_page": 1, "next_page": None, "total_pages": 1}}}
@@ -127,8 +127,10 @@ def test_discourse_422_for_somebody_who_is_no_member_stays_a_refusal(wire: Wire)
     assert len(wire.seen) == 2
 
 
-@pytest.mark.parametrize(("status", "error"), [(404, ProviderRefused), (403, ProviderRefused),
-                                               (500, ProviderUnavailable), (429, ProviderBusy)])
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(404, ProviderRefused), (403, ProviderRefused), (500, ProviderUnavailable), (429, ProviderBusy)],
+)
 def test_discourse_group_that_cannot_be_joined_is_not_hidden(
     wire: Wire, status: int, error: type[ProviderError]
 ) -> None:
@@ -156,7 +158,10 @@ def test_discourse_member_of_the_sandbox_joins_the_group_once(sandbox: Sandbox) 
     ask = at_sandbox(sandbox, "discourse")
     for _ in range(2):
         assert ask(groups=[41, 42]).result == {
-            "platform": "discourse", "link": f"{sandbox.url}/discourse", "existing_member": True}
+            "platform": "discourse",
+            "link": f"{sandbox.url}/discourse",
+            "existing_member": True,
+        }
     assert sandbox.discourse.groups == {41: ["ada_l"], 42: ["ada_l"]}
 
 
@@ -170,15 +175,28 @@ def test_thinkific_user_and_enrolment_are_looked_up_and_made(wire: Wire) -> None
     base = "/api/public/v1"
     assert [(seen.method, seen.path, seen.query, seen.json) for seen in wire.seen] == [
         ("GET", f"{base}/users", {"query[email]": "ada@example.com"}, None),
-        ("POST", f"{base}/users", {}, {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com",
-                                       "send_welcome_email": True}),
+        (
+            "POST",
+            f"{base}/users",
+            {},
+            {"first_name": "Ada", "last_name": "Lovelace", "email": "ada@example.com", "send_welcome_email": True},
+        ),
         ("GET", f"{base}/enrollments", {"query[user_id]": "88001", "query[course_id]": "90210"}, None),
-        ("POST", f"{base}/enrollments", {}, {
-            "course_id": 90210, "user_id": 88001, "activated_at": "2026-11-21T08:45:36.120Z",
-            "expiry_date": "2027-11-21T08:45:36.120Z"}),
+        (
+            "POST",
+            f"{base}/enrollments",
+            {},
+            {
+                "course_id": 90210,
+                "user_id": 88001,
+                "activated_at": "2026-11-21T08:45:36.120Z",
+                "expiry_date": "2027-11-21T08:45:36.120Z",
+            },
+        ),
     ]
     assert {(seen.headers["X-Auth-API-Key"], seen.headers["X-Auth-Subdomain"]) for seen in wire.seen} == {
-        ("thinkific-key-1", "meadow")}
+        ("thinkific-key-1", "meadow")
+    }
     assert answer.result == {
         "platform": "thinkific",
         "link": "https://meadow.thinkific.com/enrollments",
@@ -243,8 +261,13 @@ def test_thinkific_enrolment_that_ran_out_or_is_a_trial_is_renewed(
 
 @pytest.mark.parametrize(
     ("name", "first", "last"),
-    [("Ada", "Ada", "-"), ("  Ada   King  Lovelace ", "Ada", "King Lovelace"), (None, "Student", "-"),
-     ("", "Student", "-"), ("Łukasz Żółć", "Łukasz", "Żółć")],
+    [
+        ("Ada", "Ada", "-"),
+        ("  Ada   King  Lovelace ", "Ada", "King Lovelace"),
+        (None, "Student", "-"),
+        ("", "Student", "-"),
+        ("Łukasz Żółć", "Łukasz", "Żółć"),
+    ],
 )
 def test_thinkific_always_gets_both_names(sandbox: Sandbox, name: str | None, first: str, last: str) -> None:
     at_sandbox(sandbox, "thinkific")(order(name=name), course=90210)
@@ -265,8 +288,11 @@ def test_own_platform_gets_the_whole_invite_signed(wire: Wire) -> None:
     stamp = str(int(NOW.timestamp()))
     mac = hmac.new(KEY.encode(), f"{stamp}.".encode() + seen.body, hashlib.sha256).hexdigest()
     assert seen.headers["X-Pushcart-Signature"] == f"t={stamp},v1={mac}"
-    assert answer.result == {"platform": "http", "link": "https://learn.example/welcome/1",
-                             "expires_at": "2026-12-21T08:45:36.000Z"}
+    assert answer.result == {
+        "platform": "http",
+        "link": "https://learn.example/welcome/1",
+        "expires_at": "2026-12-21T08:45:36.000Z",
+    }
 
 
 @pytest.mark.parametrize(("status", "body"), [(204, b""), (202, b""), (200, {}), (201, {"link": None})])

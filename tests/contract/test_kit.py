@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from local.sandbox import Sandbox
-from step_support import NOW, ROOT, line, order, step
-from wire import Wire
 
+from local.sandbox import Sandbox
 from pushcart.clock import to_instant
 from pushcart.domain.catalogue import SequenceStep
 from pushcart.errors import BadRequest, ProviderBusy, ProviderRefused, ProviderUnavailable, StoreUnavailable
@@ -26,6 +24,8 @@ from pushcart.providers.kit_oauth import KitTokens
 from pushcart.providers.kit_v3 import KitV3
 from pushcart.repositories import Locks
 from pushcart.store import Store, connect
+from support.step_calls import NOW, ROOT, line, order, step
+from support.wire import Wire
 
 FIXTURES = ROOT / "tests" / "fixtures" / "kit"
 
@@ -47,13 +47,25 @@ class Now:
 class Shop:
     """A Kit client with its tokens in a store of its own."""
 
-    def __init__(self, url: str, store: Store, clock: Callable[[], datetime], seed: str = "seed-1",
-                 sleep: Callable[[float], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        url: str,
+        store: Store,
+        clock: Callable[[], datetime],
+        seed: str = "seed-1",
+        sleep: Callable[[float], None] = lambda _: None,
+    ) -> None:
         self.seed = seed
         self.http = Http("Kit", url, clock, timeout=2, secret="kit-refresh-token", busy_wait=60)
         self.tokens = KitTokens(
-            self.http, store, Locks(store, clock), clock, client_id="app-1",
-            client_secret=lambda: "kit-client-secret-1", seed=lambda: self.seed, sleep=sleep,
+            self.http,
+            store,
+            Locks(store, clock),
+            clock,
+            client_id="app-1",
+            client_secret=lambda: "kit-client-secret-1",
+            seed=lambda: self.seed,
+            sleep=sleep,
         )
         self.kit = KitV4(self.http, self.tokens)
 
@@ -88,8 +100,12 @@ def hold_tokens(store: Store, seconds: int = 7200, seed: str = "seed-1", access:
     import hashlib
 
     document = {
-        "id": "kit", "version": 1, "seed": hashlib.sha256(seed.encode()).hexdigest(), "access_token": access,
-        "refresh_token": "refresh-1", "expires_at": to_instant(NOW + timedelta(seconds=seconds)),
+        "id": "kit",
+        "version": 1,
+        "seed": hashlib.sha256(seed.encode()).hexdigest(),
+        "access_token": access,
+        "refresh_token": "refresh-1",
+        "expires_at": to_instant(NOW + timedelta(seconds=seconds)),
     }
     assert store.insert("tokens", document)
 
@@ -205,8 +221,14 @@ def test_v4_sequence_upserts_the_subscriber_and_then_adds_it(wire: Wire, store: 
     wire.say(200, {"subscriber": {"id": 5}}).say(201, {"subscriber": {"id": 5}})
     answer = Shop(wire.url, store, Now()).kit.sequence(sequence(), SequenceStep(sequence=7301, fields=FIELDS))
     assert [(seen.path, seen.json) for seen in wire.seen] == [
-        ("/v4/subscribers", {"email_address": "ada@example.com", "first_name": "Ada",
-                             "fields": {"invitation_link": "https://forum.example/invites/1", "number": "7"}}),
+        (
+            "/v4/subscribers",
+            {
+                "email_address": "ada@example.com",
+                "first_name": "Ada",
+                "fields": {"invitation_link": "https://forum.example/invites/1", "number": "7"},
+            },
+        ),
         ("/v4/sequences/7301/subscribers", {"email_address": "ada@example.com"}),
     ]
     assert (answer.result, answer.note) == ({"sequence": 7301}, "added to sequence 7301 in Kit")
@@ -218,7 +240,9 @@ def test_v3_sequence_is_one_call(wire: Wire) -> None:
     kit.sequence(sequence(), SequenceStep(sequence=7301, fields=FIELDS))
     assert wire.seen[0].path == "/v3/sequences/7301/subscribe"
     assert wire.seen[0].json == {
-        "api_secret": "kit-v3-secret-1", "email": "ada@example.com", "first_name": "Ada",
+        "api_secret": "kit-v3-secret-1",
+        "email": "ada@example.com",
+        "first_name": "Ada",
         "fields": {"invitation_link": "https://forum.example/invites/1", "number": "7"},
     }
 
@@ -239,7 +263,8 @@ def test_a_custom_field_that_kit_ignores_is_told_in_the_timeline(sandbox: Sandbo
     sandbox.kit.add_custom_field("Invitation link")
     assert shop.kit.sequence(sequence(), fields).note == "added to sequence 7301 in Kit"
     assert sandbox.kit.subscribers["ada@example.com"]["fields"] == {
-        "invitation_link": "https://forum.example/invites/1"}
+        "invitation_link": "https://forum.example/invites/1"
+    }
 
 
 def test_a_sequence_asked_for_twice_has_the_buyer_once(sandbox: Sandbox, store: Store) -> None:
@@ -257,8 +282,12 @@ def test_the_refresh_is_what_the_documents_show(wire: Wire, store: Store) -> Non
     assert Shop(wire.url, store, Now()).tokens.access() == "access-2"
     seen = wire.seen[0]
     assert (seen.method, seen.path) == ("POST", "/v4/oauth/token")
-    assert seen.json == {"client_id": "app-1", "client_secret": "kit-client-secret-1",
-                         "grant_type": "refresh_token", "refresh_token": "seed-1"}
+    assert seen.json == {
+        "client_id": "app-1",
+        "client_secret": "kit-client-secret-1",
+        "grant_type": "refresh_token",
+        "refresh_token": "seed-1",
+    }
     assert "Authorization" not in seen.headers
 
 
@@ -358,8 +387,9 @@ def test_two_processes_never_use_one_refresh_token_twice(sandbox: Sandbox, tmp_p
     sandbox.fault("kit", "slow", path="/v4/oauth/token", delay=0.3)
     stores = [connect(f"sqlite:///{tmp_path}/shop.db") for _ in range(4)]
     pause = threading.Event()
-    shops = [Shop(f"{sandbox.url}/kit", one, sandbox.now, seed, sleep=lambda _: pause.wait(0.05) and None)
-             for one in stores]
+    shops = [
+        Shop(f"{sandbox.url}/kit", one, sandbox.now, seed, sleep=lambda _: pause.wait(0.05) and None) for one in stores
+    ]
     barrier, got = threading.Barrier(8), []
 
     def ask(shop: Shop) -> None:
@@ -472,8 +502,9 @@ def test_a_refresh_by_another_process_just_before_our_lock_is_used(sandbox: Sand
     other = in_sandbox(sandbox, store)
     locks = LateLocks(store, sandbox.now)
     locks.meanwhile = other.tokens.access
-    ours = KitTokens(other.http, store, locks, sandbox.now, client_id="app-1", client_secret=lambda: "s",
-                     seed=lambda: other.seed)
+    ours = KitTokens(
+        other.http, store, locks, sandbox.now, client_id="app-1", client_secret=lambda: "s", seed=lambda: other.seed
+    )
     assert ours.access() == sandbox.kit.tokens()["access_token"]
     assert refreshes(sandbox) == 1
 

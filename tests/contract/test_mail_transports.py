@@ -17,13 +17,13 @@ from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from local.sandbox import Sandbox
-from wire import Wire
 
+from local.sandbox import Sandbox
 from pushcart.errors import ProviderBusy, ProviderRefused, ProviderUnavailable
 from pushcart.mail.message import Message, Sent, is_address, without_addresses
 from pushcart.providers.sendgrid_mail import SendGridMail
 from pushcart.providers.smtp_mail import SmtpMail
+from support.wire import Wire
 
 NOW = datetime(2026, 11, 21, 8, 45, 36, tzinfo=UTC)
 MESSAGE = Message(
@@ -93,9 +93,7 @@ class TestSendGrid:
         assert [block["type"] for block in call.json["content"]] == ["text/plain", "text/html"]
 
     def test_several_admins_get_one_mail_in_one_call(self, sandbox):
-        self.transport(sandbox).send(
-            message(to=["a@meadow.example", "b@meadow.example"], reply_to=None, order_id=None)
-        )
+        self.transport(sandbox).send(message(to=["a@meadow.example", "b@meadow.example"], reply_to=None, order_id=None))
         [call] = sandbox.calls("sendgrid")
         assert len(call.json["personalizations"]) == 1
         assert "reply_to" not in call.json
@@ -104,9 +102,7 @@ class TestSendGrid:
 
     def test_a_dynamic_template_gets_its_data_and_no_content_of_ours(self, sandbox):
         data = {"order": {"total": "€49.00"}}
-        self.transport(sandbox).send(
-            message(subject="", html="", text="", template_id="d-1f", template_data=data)
-        )
+        self.transport(sandbox).send(message(subject="", html="", text="", template_id="d-1f", template_data=data))
         [mail] = sandbox.mails()
         assert (mail.template_id, mail.template_data) == ("d-1f", data)
         assert not {"content", "subject"} & set(sandbox.calls("sendgrid")[0].json)
@@ -131,9 +127,7 @@ class TestSendGrid:
             (413, "content too large", "too large"),
         ],
     )
-    def test_a_refusal_is_for_good_and_has_sendgrids_words_and_a_next_step(
-        self, sandbox, status, said, next_step
-    ):
+    def test_a_refusal_is_for_good_and_has_sendgrids_words_and_a_next_step(self, sandbox, status, said, next_step):
         body = json.dumps({"errors": [{"message": said, "field": None, "help": None}]})
         sandbox.fault("sendgrid", "status", status=status, body=body)
         with pytest.raises(ProviderRefused) as caught:
@@ -232,9 +226,7 @@ class TestSendGrid:
             self.transport(sandbox).send(MESSAGE)
         assert "400 (address) is on the suppression list" in caught.value.message
         assert not [
-            record
-            for record in caplog.records
-            if "ada@" in record.getMessage() or "SG." in record.getMessage()
+            record for record in caplog.records if "ada@" in record.getMessage() or "SG." in record.getMessage()
         ]
 
 
@@ -281,9 +273,7 @@ class TestSmtp:
         ],
     )
     def test_a_4xx_reply_is_for_later_and_a_5xx_for_good(self, sandbox, command, status, error):
-        sandbox.fault(
-            "smtp", "status", method=command, status=status, body="5.7.1 <ada@example.org> is not wanted"
-        )
+        sandbox.fault("smtp", "status", method=command, status=status, body="5.7.1 <ada@example.org> is not wanted")
         with pytest.raises(error) as caught:
             smtp(sandbox.smtp_port).send(MESSAGE)
         assert type(caught.value) is error
@@ -343,9 +333,7 @@ class Keeper:
 
     def authenticate(self, server, session, envelope, mechanism, data: LoginPassword) -> AuthResult:
         self.users.append((data.login, data.password))
-        reply = {b"right": None, b"later": "454 4.7.0 Temporary failure"}.get(
-            data.password, "535 5.7.8 Bad login"
-        )
+        reply = {b"right": None, b"later": "454 4.7.0 Temporary failure"}.get(data.password, "535 5.7.8 Bad login")
         return AuthResult(success=reply is None, handled=False, message=reply)
 
 
@@ -359,9 +347,7 @@ class Rude(SMTP):
 class MailServer(Controller):
     """A real SMTP server on a free port; `implicit` speaks TLS from the first byte."""
 
-    def __init__(
-        self, keeper: Keeper, smtp_class: type[SMTP] = SMTP, implicit: bool = False, **options
-    ) -> None:
+    def __init__(self, keeper: Keeper, smtp_class: type[SMTP] = SMTP, implicit: bool = False, **options) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._smtp_class = smtp_class
         tls = {"ssl_context": options.pop("tls_context")} if implicit else {}
@@ -403,9 +389,7 @@ def certificate(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tls")
     (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(folder / "cert.pem", folder / "key.pem")
@@ -436,30 +420,34 @@ class TestSmtpSafely:
     @pytest.mark.parametrize("security", ["starttls", "tls"])
     def test_nothing_is_told_to_a_server_whose_certificate_is_not_trusted(self, certificate, security):
         keeper = Keeper()
-        with MailServer(
-            keeper, implicit=security == "tls", tls_context=certificate[0], authenticator=keeper.authenticate
-        ) as server:
-            with pytest.raises(
-                ProviderUnavailable, match=r"no safe connection .*self.signed.*check smtp_host"
-            ):
-                secure(server, ssl.create_default_context, security).send(MESSAGE)
+        with (
+            MailServer(
+                keeper, implicit=security == "tls", tls_context=certificate[0], authenticator=keeper.authenticate
+            ) as server,
+            pytest.raises(ProviderUnavailable, match=r"no safe connection .*self.signed.*check smtp_host"),
+        ):
+            secure(server, ssl.create_default_context, security).send(MESSAGE)
         assert keeper.users == keeper.mails == []
 
     def test_a_wrong_password_is_refused_with_the_secret_to_look_at(self, certificate):
         keeper = Keeper()
         context, client = certificate
-        with MailServer(keeper, tls_context=context, authenticator=keeper.authenticate) as server:
-            with pytest.raises(ProviderRefused, match=r"login: 535 .*secret smtp-password") as caught:
-                secure(server, client, "starttls", "wrong").send(MESSAGE)
+        with (
+            MailServer(keeper, tls_context=context, authenticator=keeper.authenticate) as server,
+            pytest.raises(ProviderRefused, match=r"login: 535 .*secret smtp-password") as caught,
+        ):
+            secure(server, client, "starttls", "wrong").send(MESSAGE)
         assert "wrong" not in caught.value.message
         assert keeper.mails == []
 
     def test_a_login_that_fails_for_now_is_for_later(self, certificate):
         keeper = Keeper()
         context, client = certificate
-        with MailServer(keeper, tls_context=context, authenticator=keeper.authenticate) as server:
-            with pytest.raises(ProviderUnavailable, match=r"454 4\.7\.0 Temporary failure"):
-                secure(server, client, "starttls", "later").send(MESSAGE)
+        with (
+            MailServer(keeper, tls_context=context, authenticator=keeper.authenticate) as server,
+            pytest.raises(ProviderUnavailable, match=r"454 4\.7\.0 Temporary failure"),
+        ):
+            secure(server, client, "starttls", "later").send(MESSAGE)
 
     def test_a_rude_goodbye_does_not_undo_a_mail_that_was_taken(self):
         keeper = Keeper()

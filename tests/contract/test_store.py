@@ -27,7 +27,7 @@ def url(request, tmp_path):
     return STORES[request.param](tmp_path)
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(url):
     store = connect(url)
     yield store
@@ -204,7 +204,9 @@ def test_sqlite_writes_through_to_the_disk(tmp_path):
 def test_what_is_due_is_found_through_an_index_not_by_reading_every_order(tmp_path):
     store = connect(sqlite(tmp_path))
     store.ping()
-    query = "EXPLAIN QUERY PLAN SELECT body FROM {} WHERE due_at IS NOT NULL AND due_at < 'x' ORDER BY due_at, id LIMIT 5"
+    query = (
+        "EXPLAIN QUERY PLAN SELECT body FROM {} WHERE due_at IS NOT NULL AND due_at < 'x' ORDER BY due_at, id LIMIT 5"
+    )
     with store._engine.connect() as connection:
         for table in ("orders", "inbox"):
             plan = " ".join(str(row) for row in connection.exec_driver_sql(query.format(table)))

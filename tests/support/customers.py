@@ -68,7 +68,12 @@ class Customer:
         thinkific_ids = set()
         for call in self.shop.sandbox.calls():
             text = json.dumps(call.json or call.form or {})
-            if call.provider == "thinkific" and call.path.endswith("/users") and call.method == "POST" and self.email in text:
+            if (
+                call.provider == "thinkific"
+                and call.path.endswith("/users")
+                and call.method == "POST"
+                and self.email in text
+            ):
                 thinkific_ids.add(call.json["email"])
             place = places.get((call.provider, call.method, call.path))
             if place and (self.email in text or (call.path.endswith("enrollments") and thinkific_ids)):

@@ -62,8 +62,13 @@ def catalogue(text: str = SHOP):
 def line(number: int = 1, price: str = "price_course", amount: int = 4900, quantity: int = 1) -> Line:
     total = amount * quantity
     return Line(
-        id=f"li_{number}", name="Course", quantity=quantity, unit_amount=amount, amount_subtotal=total,
-        amount_total=total, price_id=price,
+        id=f"li_{number}",
+        name="Course",
+        quantity=quantity,
+        unit_amount=amount,
+        amount_subtotal=total,
+        amount_total=total,
+        price_id=price,
     )
 
 
@@ -72,9 +77,19 @@ def facts(**changes: Any) -> PaymentFacts:
     lines = changes.pop("lines", None) or [line()]
     total = sum(one.amount_total for one in lines)
     values = {
-        "provider": "stripe", "session_id": "cs_1", "created_at": NOW, "money": "paid", "currency": "EUR",
-        "amount_subtotal": total, "amount_total": total, "amount_received": total, "payment_intent": "pi_1",
-        "charge_id": "ch_1", "paid_at": NOW, "buyer": Buyer(email="Ann@Example.com", name="Ann"), "lines": lines,
+        "provider": "stripe",
+        "session_id": "cs_1",
+        "created_at": NOW,
+        "money": "paid",
+        "currency": "EUR",
+        "amount_subtotal": total,
+        "amount_total": total,
+        "amount_received": total,
+        "payment_intent": "pi_1",
+        "charge_id": "ch_1",
+        "paid_at": NOW,
+        "buyer": Buyer(email="Ann@Example.com", name="Ann"),
+        "lines": lines,
     }
     return msgspec.structs.replace(PaymentFacts(**values), **changes)
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 
-import mail_samples as samples
 import pytest
 
 from pushcart.domain.order import Address, Buyer, Shipping
 from pushcart.mail import context
 from pushcart.mail.formats import Formats, locale_of
+from support import mail_samples as samples
 
 
 def build(call, tag="en-GB"):
-    return context.build(
-        call, samples.catalogue(), Formats(locale_of(tag), "Europe/Warsaw"), locale_of("en-GB")
-    )
+    return context.build(call, samples.catalogue(), Formats(locale_of(tag), "Europe/Warsaw"), locale_of("en-GB"))
 
 
 def test_tax_on_top_of_the_prices_is_told_from_tax_inside_them():
@@ -112,9 +110,7 @@ def test_texts_become_one_line_without_hidden_marks(given, clean):
 @pytest.mark.parametrize("name", ["Win at http://evil.example", "www.evil.example", "HTTPS://x"])
 def test_a_name_that_advertises_an_address_is_left_out(name):
     assert (
-        build(samples.request("receipt", samples.order(buyer=Buyer(email="a@example.org", name=name))))[
-            "buyer"
-        ]["name"]
+        build(samples.request("receipt", samples.order(buyer=Buyer(email="a@example.org", name=name))))["buyer"]["name"]
         is None
     )
 
@@ -149,14 +145,12 @@ def test_the_number_for_people_is_the_end_of_the_id():
 
 
 def test_without_an_order_every_key_is_there_and_empty():
-    call = samples.request(
-        "something-needs-you", order=None, lines=[], problem=samples.problem("pushcart events show e1")
-    )
+    call = samples.request("something-needs-you", order=None, lines=[], problem=samples.problem("show e1"))
     built = build(call)
     assert built["order"] is None
     assert built["buyer"] == {"name": None, "email": None, "phone": None, "address": None}
     assert (built["lines"], built["access"], built["refund"], built["product"]) == ([], [], None, "")
-    assert built["problem"]["command"] == "pushcart events show e1"
+    assert built["problem"]["command"] == "show e1"
 
 
 def test_the_context_is_json_with_formatted_values():
@@ -175,6 +169,4 @@ def test_an_order_without_a_time_of_payment_shows_when_it_was_made():
 
 def test_several_products_are_listed_in_the_language_of_the_words():
     call = samples.request("your-access", samples.rich_order())
-    assert build(call, "pl")["product"].endswith(
-        "Glaze Chemistry and Hand-dyed linen apron with two deep pockets"
-    )
+    assert build(call, "pl")["product"].endswith("Glaze Chemistry and Hand-dyed linen apron with two deep pockets")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-import mail_samples as samples
 import pytest
 
 from pushcart.domain.order import Address, Buyer
 from pushcart.mail.render import WIDTH
+from support import mail_samples as samples
 
 HOSTILE = '"><script>alert(1)</script>{{ 7*7 }}{% if %}\r\nBcc: x@example.org\u202e'
 VOID = {"meta", "br", "img", "hr", "link", "input"}
@@ -41,12 +41,8 @@ ORDERS = {
     "hostile": hostile_order,
     "bare": bare_order,
     "free": free_order,
-    "yen": lambda: samples.order(
-        [samples.line(amount=4900)], Buyer(email="k@example.jp", locale="ja"), "jpy"
-    ),
-    "dinar": lambda: samples.order(
-        [samples.line(amount=4900)], Buyer(email="k@example.kw", locale="ar"), "kwd"
-    ),
+    "yen": lambda: samples.order([samples.line(amount=4900)], Buyer(email="k@example.jp", locale="ja"), "jpy"),
+    "dinar": lambda: samples.order([samples.line(amount=4900)], Buyer(email="k@example.kw", locale="ar"), "kwd"),
     "test": lambda: samples.order(livemode=False),
 }
 CASES = [(name, kind) for name in samples.NAMES for kind in ORDERS]
@@ -91,9 +87,7 @@ def test_every_mail_is_whole_html_with_nothing_left_over(name, kind):
     rendered = mail(name, kind)
     page = Page(rendered.html)
     assert rendered.html.startswith("<!DOCTYPE html>")
-    leftovers = rendered.html.replace("{{ 7*7 }}{% if %}", "") + rendered.text.replace(
-        "{{ 7*7 }}{% if %}", ""
-    )
+    leftovers = rendered.html.replace("{{ 7*7 }}{% if %}", "") + rendered.text.replace("{{ 7*7 }}{% if %}", "")
     assert not re.search(r"{{|{%|{#|\bNone\b|\bundefined\b|Amount\(", leftovers)
     assert not [tag for tag, _ in page.tags if tag in ("script", "form", "iframe", "img")]
 
@@ -128,9 +122,7 @@ def test_every_subject_is_one_plain_line(name, kind):
 def test_every_text_wraps_where_it_can(name, kind):
     text = mail(name, kind).text
     assert [
-        line
-        for line in text.splitlines()
-        if len(line) > WIDTH and " " in line.strip() and not line.startswith("  ")
+        line for line in text.splitlines() if len(line) > WIDTH and " " in line.strip() and not line.startswith("  ")
     ] == []
     assert "\n\n\n" not in text
     assert text.endswith("\n")
@@ -172,12 +164,8 @@ def contrast(one, other):
 def test_the_colours_have_enough_contrast_in_light_and_dark():
     parts = (samples.MAILS / "_parts.html").read_text()
     light = dict(re.findall(r'set (\w+) = "(#\w{6})"', parts))
-    pairs = [
-        (light[name], light[ground]) for name in ("ink", "quiet", "accent") for ground in ("paper", "desk")
-    ]
-    dark = re.search(
-        r"prefers-color-scheme: dark\) {(.*?)\n  }", (samples.MAILS / "_layout.html").read_text(), re.S
-    )[1]
+    pairs = [(light[name], light[ground]) for name in ("ink", "quiet", "accent") for ground in ("paper", "desk")]
+    dark = re.search(r"prefers-color-scheme: dark\) {(.*?)\n  }", (samples.MAILS / "_layout.html").read_text(), re.S)[1]
     card = re.search(r"\.card {{1} background-color: (#\w{6})", dark)[1]
     pairs += [(colour, card) for colour in re.findall(r" color: (#\w{6})", dark)]
     pairs += [("#ffffff", light["accent"])]
@@ -236,9 +224,7 @@ def test_your_access_shows_each_link_as_a_button_and_in_full():
 
 
 def test_your_access_has_no_button_for_a_javascript_link():
-    rendered = samples.render(
-        samples.request("your-access", results={"invite": {"link": "javascript:alert(1)"}})
-    )
+    rendered = samples.render(samples.request("your-access", results={"invite": {"link": "javascript:alert(1)"}}))
     assert "javascript" not in rendered.html + rendered.text
     assert "sign in with the mail address you bought with" in rendered.text
 
@@ -276,16 +262,17 @@ def test_something_needs_you_says_what_which_order_and_which_command():
     for text in (rendered.text, Page(rendered.html).text):
         flat = " ".join(text.split())
         assert "gave up after 8 attempts" in flat
-        assert f"pushcart orders show {samples.ORDER_ID}" in flat
+        assert f'make ask CALL="GET /orders/{samples.ORDER_ID}"' in flat
+        assert f'make ask CALL="POST /orders/{samples.ORDER_ID}/retry"' in flat
         assert "D2PJ-H7RA" in flat
 
 
 def test_something_needs_you_works_without_an_order():
-    problem = samples.problem("pushcart events replay evt_1")
+    problem = samples.problem('make ask CALL="GET /events/evt_1"')
     rendered = samples.render(samples.request("something-needs-you", order=None, lines=[], problem=problem))
     assert rendered.subject == "Something needs you"
-    assert "    pushcart events replay evt_1" in rendered.text.splitlines()
-    assert "pushcart events replay evt_1" in Page(rendered.html).text
+    assert '    make ask CALL="GET /events/evt_1"' in rendered.text.splitlines()
+    assert 'make ask CALL="GET /events/evt_1"' in Page(rendered.html).text
     assert "Order" not in rendered.text
 
 

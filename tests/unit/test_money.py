@@ -20,7 +20,7 @@ def test_an_amount_has_the_decimals_of_its_currency(amount, currency, major):
 
 @pytest.mark.parametrize("price", ["1.999", "abc", "-1", "NaN", "Infinity", ""])
 def test_a_price_that_is_no_amount_is_refused(price):
-    with pytest.raises(ValueError, match="EUR|amount"):
+    with pytest.raises(ValueError, match=r"EUR|amount"):
         money.to_minor(price, "EUR")
 
 

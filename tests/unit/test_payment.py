@@ -6,11 +6,11 @@ import copy
 import random
 
 import pytest
-from support.shop import NOW, SHOP, bought, catalogue, facts, line, new_order, run_all, states
 
 from pushcart.clock import later
 from pushcart.domain import payment, steps
 from pushcart.domain.order import Dispute, FulfilmentStatus, Intent, Order, PaymentStatus
+from support.shop import NOW, SHOP, bought, catalogue, facts, line, new_order, run_all, states
 
 LATER = later(NOW, 60)
 
@@ -84,7 +84,12 @@ def test_a_product_bought_twice_in_two_lines_is_delivered_once():
 def test_two_products_each_get_their_steps_and_the_order_one_receipt():
     order = bought(lines=[line(1), line(2, "price_book", 2000)])
     assert set(states(order)) == {
-        "course.invite", "course.purchase", "course.access", "course.later", "book.purchase", "receipt",
+        "course.invite",
+        "course.purchase",
+        "course.access",
+        "course.later",
+        "book.purchase",
+        "receipt",
     }
 
 
@@ -148,7 +153,9 @@ def test_a_checkouts_own_price_is_what_the_session_has_to_ask_for():
     order = new_order()
     order.intent = Intent(currency="EUR", amount_subtotal=4900)
     payment.update(order, facts(lines=[line(amount=4800)]), catalogue(), NOW, "event")
-    assert [item.text for item in order.open_attention()] == ["the checkout asked for 49.00 EUR, but 48.00 EUR was paid"]
+    assert [item.text for item in order.open_attention()] == [
+        "the checkout asked for 49.00 EUR, but 48.00 EUR was paid"
+    ]
 
 
 def test_a_discount_is_no_wrong_amount():

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from local import reference
 
+from local import reference
 from pushcart.domain import catalogue
 from pushcart.services.stripe_inbox import EVENT_TYPES
 
@@ -38,9 +38,15 @@ def rows(heading: str) -> dict[str, str]:
 
 
 def declared(shape: type[msgspec.Struct]) -> dict[str, str]:
-    common = set() if shape is catalogue.StepSpec else {field.name for field in msgspec.structs.fields(catalogue.StepSpec)}
+    common = (
+        set() if shape is catalogue.StepSpec else {field.name for field in msgspec.structs.fields(catalogue.StepSpec)}
+    )
     fields = msgspec.structs.fields(shape)
-    return {field.name: "yes" if field.required else "no" for field in fields if field.name not in common or not issubclass(shape, catalogue.StepSpec)}
+    return {
+        field.name: "yes" if field.required else "no"
+        for field in fields
+        if field.name not in common or not issubclass(shape, catalogue.StepSpec)
+    }
 
 
 @pytest.mark.parametrize("heading", SECTIONS)
@@ -54,7 +60,8 @@ def test_the_keys_of_shop_yml_are_the_ones_the_code_knows(heading):
 def test_every_part_of_shop_yml_is_described():
     described = set(SECTIONS.values())
     structs = {
-        value for value in vars(catalogue).values()
+        value
+        for value in vars(catalogue).values()
         if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == catalogue.__name__
     }
     # These only hold sections that are described themselves.
@@ -77,7 +84,9 @@ def test_the_events_to_subscribe_to_are_the_ones_we_handle():
 def test_every_dependency_has_its_reason():
     named = set(re.findall(r"^\| ([a-z][a-z-]*(?:, [a-z-]+)*) \|", README.split("## Dependencies")[1], re.M))
     named = {name for row in named for name in row.split(", ")}
-    wanted = {line.strip() for line in (ROOT / "requirements.in").read_text().splitlines() if line.strip() and line[0] != "#"}
+    wanted = {
+        line.strip() for line in (ROOT / "requirements.in").read_text().splitlines() if line.strip() and line[0] != "#"
+    }
     assert named == wanted
 
 

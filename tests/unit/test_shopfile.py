@@ -6,11 +6,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from support.shop import SHOP
 
 from pushcart import shopfile
 from pushcart.config import Config, Reads
 from pushcart.errors import CatalogueError
+from support.shop import SHOP
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "shop"
 
@@ -101,7 +101,7 @@ def test_a_price_of_another_currency_has_its_own_decimals():
 
 
 class TestWhereTheShopComesFrom:
-    @pytest.fixture()
+    @pytest.fixture
     def config(self, tmp_path):
         (tmp_path / "secrets").mkdir()
         file = tmp_path / "shop.yml"

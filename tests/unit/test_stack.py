@@ -49,7 +49,9 @@ def seconds(duration):
 def problems(document):
     """Every mistake in a parsed stack.yml, as sentences."""
     found = [f"unknown key {key}" for key in document.keys() - TOP_KEYS]
-    found += [f"unknown key configuration.{key}" for key in document.get("configuration", {}).keys() - CONFIGURATION_KEYS]
+    found += [
+        f"unknown key configuration.{key}" for key in document.get("configuration", {}).keys() - CONFIGURATION_KEYS
+    ]
     for name, function in document["functions"].items():
         found += [f"{name}: unknown key {key}" for key in function.keys() - FUNCTION_KEYS]
         code = reads(name)
@@ -80,9 +82,14 @@ def test_stack_yml_has_no_mistakes():
     [
         (lambda f: f.update(enviroment={}), "order-store: unknown key enviroment"),
         (lambda f: f["secrets"].append("smtp-password"), "order-store: no code reads the secret smtp-password"),
-        (lambda f: f["secrets"].remove("stripe-api-key"),
-         "order-store: the code reads the secret stripe-api-key, which is not listed"),
-        (lambda f: f["environment"].update(write_timeout="55s"), "order-store: write_timeout is not above exec_timeout"),
+        (
+            lambda f: f["secrets"].remove("stripe-api-key"),
+            "order-store: the code reads the secret stripe-api-key, which is not listed",
+        ),
+        (
+            lambda f: f["environment"].update(write_timeout="55s"),
+            "order-store: write_timeout is not above exec_timeout",
+        ),
         (lambda f: f["environment"].pop("exec_timeout"), "order-store: write_timeout is not above exec_timeout"),
         (lambda f: f["environment"].update(sweep_secs=5), "order-store: nothing reads the variable sweep_secs"),
         (lambda f: f["environment"].update(function_name="orders"), "order-store: function_name is not its name"),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import random
 
 import pytest
-from support.shop import DAY, NOW, bought, run_all, states
 
 from pushcart.clock import later
 from pushcart.domain import steps
 from pushcart.domain.order import FulfilmentStatus, StepState
 from pushcart.domain.retry import ATTEMPTS
 from pushcart.errors import Conflict, NotFound
+from support.shop import DAY, NOW, bought, run_all, states
 
 SOURCE = random.Random(0)
 
@@ -37,7 +37,10 @@ def test_a_failing_step_holds_up_only_the_steps_that_need_it():
     ran = run_all(order, failing={"course.invite": {}})
     assert ran == ["course.invite", "course.purchase", "receipt"]
     assert states(order) == {
-        "course.invite": "failed", "course.purchase": "done", "course.access": "waiting", "course.later": "waiting",
+        "course.invite": "failed",
+        "course.purchase": "done",
+        "course.access": "waiting",
+        "course.later": "waiting",
         "receipt": "done",
     }
     assert order.fulfilment_status is FulfilmentStatus.IN_PROGRESS
@@ -180,7 +183,9 @@ def test_what_the_owner_handled_is_let_go_with_all_that_waits_for_it():
     order = bought()
     run_all(order, failing={"course.invite": {"permanent": True}})
     steps.handled(order, NOW, "invited by hand")
-    assert states(order)["course.invite"] == states(order)["course.access"] == states(order)["course.later"] == "cancelled"
+    assert (
+        states(order)["course.invite"] == states(order)["course.access"] == states(order)["course.later"] == "cancelled"
+    )
     assert order.fulfilment_status is FulfilmentStatus.FULFILLED
     assert order.due_at is None
     with pytest.raises(Conflict, match="Nothing"):

@@ -10,5 +10,4 @@ from local.gateway.errors import (
 )
 from local.gateway.gateway import Gateway
 
-__all__ = ["Gateway", "GatewayError", "PortInUse", "ScheduleError", "StackError", "StartFailed",
-           "UnknownFunction"]
+__all__ = ["Gateway", "GatewayError", "PortInUse", "ScheduleError", "StackError", "StartFailed", "UnknownFunction"]

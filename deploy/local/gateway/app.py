@@ -36,8 +36,10 @@ def create_app(supervisor: Supervisor, proxy: Proxy, queue: AsyncQueue) -> Flask
             return None
         if refused := _refused():
             return refused
-        identity = {"X-Call-Id": request.headers.get("X-Call-Id") or str(uuid.uuid4()),
-                    "X-Start-Time": str(time.time_ns())}
+        identity = {
+            "X-Call-Id": request.headers.get("X-Call-Id") or str(uuid.uuid4()),
+            "X-Start-Time": str(time.time_ns()),
+        }
         call = _call(rest, identity)
         if kind == "function":
             return _respond(_invoke(proxy, call), identity)
@@ -61,8 +63,7 @@ def create_app(supervisor: Supervisor, proxy: Proxy, queue: AsyncQueue) -> Flask
         tail = request.args.get("tail", 0, int)
         log = supervisor.log(request.args.get("name", ""))
         lines = log.tail(tail) if tail > 0 else log.tail()
-        return Response("".join(json.dumps(line.to_json()) + "\n" for line in lines),
-                        mimetype="application/x-ndjson")
+        return Response("".join(json.dumps(line.to_json()) + "\n" for line in lines), mimetype="application/x-ndjson")
 
     @app.errorhandler(UnknownFunction)
     def unknown(error: UnknownFunction) -> Response:
@@ -88,8 +89,14 @@ def _refused() -> Response | None:
 def _call(target: str, identity: dict[str, str]) -> Call:
     """The call that a request to NAME/any/path stands for."""
     name, _, path = target.partition("/")
-    return Call(name.removesuffix(NAMESPACE), request.method, "/" + quote(path.encode("latin-1"), safe=SAFE),
-                request.environ.get("QUERY_STRING", ""), _headers(identity), request.get_data(cache=False))
+    return Call(
+        name.removesuffix(NAMESPACE),
+        request.method,
+        "/" + quote(path.encode("latin-1"), safe=SAFE),
+        request.environ.get("QUERY_STRING", ""),
+        _headers(identity),
+        request.get_data(cache=False),
+    )
 
 
 def _headers(identity: dict[str, str]) -> tuple[tuple[str, str], ...]:
@@ -108,8 +115,10 @@ def _invoke(proxy: Proxy, call: Call) -> Answer:
 
 def _respond(answer: Answer, identity: dict[str, str]) -> Response:
     upstream = answer.upstream
-    response = Response(upstream.stream(CHUNK, decode_content=False) if upstream else answer.body,
-                        status=f"{answer.status} {answer.reason}" if answer.reason else answer.status)
+    response = Response(
+        upstream.stream(CHUNK, decode_content=False) if upstream else answer.body,
+        status=f"{answer.status} {answer.reason}" if answer.reason else answer.status,
+    )
     response.headers.clear()
     response.headers.extend((name, value) for name, value in answer.headers if name.lower() not in OURS)
     response.headers.extend(identity)
@@ -132,11 +141,18 @@ def _enqueue(queue: AsyncQueue, call: Call, identity: dict[str, str]) -> Respons
 
 def _describe(supervisor: Supervisor, name: str) -> dict:
     spec, process = supervisor.spec(name), supervisor.running(name)
-    return {"name": spec.name, "namespace": "openfaas-fn", "image": spec.image, "replicas": 1,
-            "availableReplicas": int(bool(process and process.listening)),
-            "invocationCount": supervisor.invocations[name], "labels": dict(spec.labels),
-            "annotations": dict(spec.annotations), "secrets": list(spec.secrets),
-            "envVars": dict(spec.environment)}
+    return {
+        "name": spec.name,
+        "namespace": "openfaas-fn",
+        "image": spec.image,
+        "replicas": 1,
+        "availableReplicas": int(bool(process and process.listening)),
+        "invocationCount": supervisor.invocations[name],
+        "labels": dict(spec.labels),
+        "annotations": dict(spec.annotations),
+        "secrets": list(spec.secrets),
+        "envVars": dict(spec.environment),
+    }
 
 
 def _text(status: int, message: str) -> Response:

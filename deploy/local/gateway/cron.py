@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from local.gateway.errors import ScheduleError
 
 UNITS = {"h": 3600, "m": 60, "s": 1}
-FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12),
-          ("day of the week", 0, 6))
+FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 6))
 # 29 February comes within eight years even around a century that has none.
 LONGEST_WAIT_DAYS = 8 * 366
 
@@ -87,9 +86,13 @@ class CronConnector:
     """Calls `fire(name)` when a function's schedule says so, on a thread per call: no retry and no overlap
     guard, as the real one. With `every` (seconds) all functions are called in that rhythm instead."""
 
-    def __init__(self, schedules: Mapping[str, Schedule], fire: Callable[[str], object],
-                 every: float | None = None,
-                 clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)) -> None:
+    def __init__(
+        self,
+        schedules: Mapping[str, Schedule],
+        fire: Callable[[str], object],
+        every: float | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._schedules, self._fire, self._every, self._clock = schedules, fire, every, clock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="cron", daemon=True)

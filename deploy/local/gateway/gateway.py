@@ -29,19 +29,34 @@ class Gateway:
     becomes this gateway's URL. Raises StackError.
     """
 
-    def __init__(self, stack: Path | str = "stack.yml", *, state_dir: Path, secrets_dir: Path,
-                 environment: Mapping[str, str] | None = None,
-                 function_environment: Mapping[str, Mapping[str, str]] | None = None, port: int = 0,
-                 cold_calls: Literal["wait", "fail"] = "wait",
-                 cron: bool = False, cron_every: float | None = None,
-                 log_console: bool = False, template_dir: Path | None = None,
-                 upstream_seconds: float = UPSTREAM_SECONDS) -> None:
+    def __init__(
+        self,
+        stack: Path | str = "stack.yml",
+        *,
+        state_dir: Path,
+        secrets_dir: Path,
+        environment: Mapping[str, str] | None = None,
+        function_environment: Mapping[str, Mapping[str, str]] | None = None,
+        port: int = 0,
+        cold_calls: Literal["wait", "fail"] = "wait",
+        cron: bool = False,
+        cron_every: float | None = None,
+        log_console: bool = False,
+        template_dir: Path | None = None,
+        upstream_seconds: float = UPSTREAM_SECONDS,
+    ) -> None:
         self.environment = dict(environment or {})
         self.function_environment = {name: dict(own) for name, own in (function_environment or {}).items()}
         self._port = port
         self._stack = read_stack(stack, template_dir)
-        self._supervisor = Supervisor(self._stack, Path(state_dir).resolve(), Path(secrets_dir).resolve(),
-                                      self.environment, self.function_environment, log_console)
+        self._supervisor = Supervisor(
+            self._stack,
+            Path(state_dir).resolve(),
+            Path(secrets_dir).resolve(),
+            self.environment,
+            self.function_environment,
+            log_console,
+        )
         self._proxy = Proxy(self._supervisor, cold_calls == "wait", upstream_seconds)
         self._queue = AsyncQueue(self._proxy)
         self._server: HttpServer | None = None

@@ -6,7 +6,7 @@ import sys
 import threading
 from collections import deque
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 TAIL = 2000
@@ -22,8 +22,12 @@ class LogLine:
     text: str
 
     def to_json(self) -> dict[str, str]:
-        return {"name": self.name, "instance": self.instance, "text": self.text,
-                "timestamp": self.timestamp.isoformat().replace("+00:00", "Z")}
+        return {
+            "name": self.name,
+            "instance": self.instance,
+            "text": self.text,
+            "timestamp": self.timestamp.isoformat().replace("+00:00", "Z"),
+        }
 
 
 class FunctionLog:
@@ -36,7 +40,7 @@ class FunctionLog:
         file.parent.mkdir(parents=True, exist_ok=True)
 
     def append(self, instance: str, text: str) -> None:
-        line = LogLine(self._name, instance, datetime.now(timezone.utc), text)
+        line = LogLine(self._name, instance, datetime.now(UTC), text)
         with self._lock:
             self._lines.append(line)
             with self._file.open("a", encoding="utf-8") as file:

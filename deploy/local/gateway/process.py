@@ -38,8 +38,14 @@ class FunctionProcess:
     On Linux the process dies with the gateway, even when that is killed.
     """
 
-    def __init__(self, name: str, folder: Path, environment: Mapping[str, str], function_log: FunctionLog,
-                 spawn: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        function_log: FunctionLog,
+        spawn: ThreadPoolExecutor,
+    ) -> None:
         self.name = name
         self._log = function_log
         self._listening: Future[urllib3.HTTPConnectionPool] = Future()
@@ -97,9 +103,16 @@ class FunctionProcess:
                     os._exit(1)
 
         # A session of its own: Ctrl-C in a terminal reaches the gateway alone, which stops them in order.
-        return subprocess.Popen([sys.executable, "index.py"], cwd=folder, env=dict(environment),
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                start_new_session=True, preexec_fn=die_with_the_gateway)
+        return subprocess.Popen(
+            [sys.executable, "index.py"],
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=die_with_the_gateway,
+        )
 
     def _read(self) -> None:
         last = "it wrote nothing"
@@ -109,7 +122,8 @@ class FunctionProcess:
                 self._log.append(f"{self.name}-{self.pid}", last)
                 if not self._listening.done() and (port := _listening_port(last)):
                     self._listening.set_result(
-                        urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=POOL, retries=False))
+                        urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=POOL, retries=False)
+                    )
         status = self._process.wait()
         if not self._listening.done():
             failure = StartFailed(f"{self.name} did not start (exit status {status}): {last}")

@@ -86,8 +86,16 @@ class Proxy:
         connections = self._supervisor.connections(call.name, self._wait)
         target = f"{call.path}?{call.query}" if call.query else call.path
         response = connections.urlopen(
-            call.method, target, body=call.body or None, headers=upstream_headers(call.headers),
-            retries=False, redirect=False, timeout=self._timeout, preload_content=False, decode_content=False)
+            call.method,
+            target,
+            body=call.body or None,
+            headers=upstream_headers(call.headers),
+            retries=False,
+            redirect=False,
+            timeout=self._timeout,
+            preload_content=False,
+            decode_content=False,
+        )
         headers = [pair for pair in response.headers.items() if not is_hop_by_hop_header(pair[0])]
         length = response.length_remaining
         if length is None or length > MAX_READ_BYTES:
@@ -107,8 +115,9 @@ def refusal(status: int, message: str) -> Answer:
 
 def upstream_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The caller's headers without those that concern its own connection, or claim who it is."""
-    listed = {token.strip().lower() for name, value in headers if name.lower() == "connection"
-              for token in value.split(",")}
+    listed = {
+        token.strip().lower() for name, value in headers if name.lower() == "connection" for token in value.split(",")
+    }
     kept = {name: value for name, value in headers if not _is_dropped(name.lower(), listed)}
     # Nothing of the client library's own may be added.
     defaults = {"Accept-Encoding": SKIP_HEADER, "User-Agent": SKIP_HEADER}
@@ -117,5 +126,9 @@ def upstream_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _is_dropped(name: str, listed: set[str]) -> bool:
-    return (name in listed or name in ("host", "content-length", "expect", "forwarded")
-            or name.startswith("x-forwarded-") or is_hop_by_hop_header(name))
+    return (
+        name in listed
+        or name in ("host", "content-length", "expect", "forwarded")
+        or name.startswith("x-forwarded-")
+        or is_hop_by_hop_header(name)
+    )

@@ -22,8 +22,16 @@ class HttpServer:
     """Listens as soon as it is made; raises PortInUse."""
 
     def __init__(self, app: Flask, port: int) -> None:
-        self._server = create_server(app, sockets=[_bind(port)], threads=THREADS, ident=None, backlog=1024,
-                                     connection_limit=1000, asyncore_use_poll=True, log_socket_errors=False)
+        self._server = create_server(
+            app,
+            sockets=[_bind(port)],
+            threads=THREADS,
+            ident=None,
+            backlog=1024,
+            connection_limit=1000,
+            asyncore_use_poll=True,
+            log_socket_errors=False,
+        )
         self.port: int = int(self._server.effective_port)
         self._thread = threading.Thread(target=self._server.run, name="gateway", daemon=True)
 
@@ -33,8 +41,9 @@ class HttpServer:
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait until no call is at hand and every answer is sent; False after `seconds`."""
         deadline = time.monotonic() + seconds
-        while any(channel.requests or channel.total_outbufs_len
-                  for channel in list(self._server.active_channels.values())):
+        while any(
+            channel.requests or channel.total_outbufs_len for channel in list(self._server.active_channels.values())
+        ):
             if time.monotonic() >= deadline:
                 return False
             time.sleep(0.02)
@@ -74,6 +83,8 @@ def _bind(port: int) -> socket.socket:
         listener.close()
         if error.errno != errno.EADDRINUSE:
             raise
-        raise PortInUse(f"port {port} on {HOST} is in use by another program: end that one, or choose another"
-                        " port (0 takes any free one)") from error
+        raise PortInUse(
+            f"port {port} on {HOST} is in use by another program: end that one, or choose another"
+            " port (0 takes any free one)"
+        ) from error
     return listener

@@ -41,8 +41,7 @@ class Stack:
     copied: tuple[str, ...]
 
 
-def read_stack(path: Path | str, template_dir: Path | None = None,
-               variables: Mapping[str, str] = os.environ) -> Stack:
+def read_stack(path: Path | str, template_dir: Path | None = None, variables: Mapping[str, str] = os.environ) -> Stack:
     """Read the stack; raises StackError that lists every mistake.
 
     `template_dir` holds one folder per `lang`; by default it is `template` beside the file. `variables` fill
@@ -61,8 +60,11 @@ def read_stack(path: Path | str, template_dir: Path | None = None,
         except StackError as error:
             problems.append(str(error))
     copied = tuple(str(item) for item in (document.get("configuration") or {}).get("copy") or ())
-    problems += [f"configuration.copy: there is no folder {path.parent / item}"
-                 for item in copied if not (path.parent / item).is_dir()]
+    problems += [
+        f"configuration.copy: there is no folder {path.parent / item}"
+        for item in copied
+        if not (path.parent / item).is_dir()
+    ]
     if problems:
         raise StackError(f"{path}: " + "; ".join(problems))
     return Stack(path.parent, specs, copied)
@@ -94,10 +96,17 @@ def _function(folder: Path, templates: Path, name: str, entry: Mapping) -> Funct
         # As faas-cli has it, what a file says wins over the function's own environment.
         environment |= _texts(_read_yaml(folder / file, {}).get("environment"))
     annotations = _texts(entry.get("annotations"))
-    return FunctionSpec(name=name, image=str(entry.get("image", "")), handler=handler, template=template,
-                        environment=environment, secrets=tuple(entry.get("secrets") or ()),
-                        labels=_texts(entry.get("labels")), annotations=annotations,
-                        schedule=_schedule(name, annotations))
+    return FunctionSpec(
+        name=name,
+        image=str(entry.get("image", "")),
+        handler=handler,
+        template=template,
+        environment=environment,
+        secrets=tuple(entry.get("secrets") or ()),
+        labels=_texts(entry.get("labels")),
+        annotations=annotations,
+        schedule=_schedule(name, annotations),
+    )
 
 
 def _schedule(name: str, annotations: Mapping[str, str]) -> Schedule | None:
@@ -111,5 +120,7 @@ def _schedule(name: str, annotations: Mapping[str, str]) -> Schedule | None:
 
 def _texts(mapping: Mapping | None) -> dict[str, str]:
     """A YAML mapping as the texts faas-cli would send: `true`, not Python's `True`."""
-    return {str(key): "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-            for key, value in (mapping or {}).items()}
+    return {
+        str(key): "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in (mapping or {}).items()
+    }

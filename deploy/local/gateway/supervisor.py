@@ -25,8 +25,15 @@ class Supervisor:
     """The functions' processes. `environment` holds for every function, `function_environment` by name; both
     win over stack.yml and are read at each start."""
 
-    def __init__(self, stack: Stack, state_dir: Path, secrets_dir: Path, environment: dict[str, str],
-                 function_environment: dict[str, dict[str, str]], log_console: bool) -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        state_dir: Path,
+        secrets_dir: Path,
+        environment: dict[str, str],
+        function_environment: dict[str, dict[str, str]],
+        log_console: bool,
+    ) -> None:
         self.stack = stack
         self.gateway_url = ""
         self.invocations: Counter[str] = Counter()
@@ -34,8 +41,9 @@ class Supervisor:
         self._environment, self._function_environment = environment, function_environment
         self._processes: dict[str, FunctionProcess] = {}
         self._locks = {name: threading.Lock() for name in stack.functions}
-        self._logs = {name: FunctionLog(name, state_dir / "logs" / f"{name}.log", log_console)
-                      for name in stack.functions}
+        self._logs = {
+            name: FunctionLog(name, state_dir / "logs" / f"{name}.log", log_console) for name in stack.functions
+        }
         self._spawn = spawner()
         self._stopping = False
 
@@ -61,8 +69,13 @@ class Supervisor:
             if self._stopping:
                 raise StartFailed(f"{name} is not started: the gateway is stopping")
             spec = self.spec(name)
-            process = FunctionProcess(name, lay_out(self.stack, spec, self._state_dir),
-                                      self._process_environment(spec), self._logs[name], self._spawn)
+            process = FunctionProcess(
+                name,
+                lay_out(self.stack, spec, self._state_dir),
+                self._process_environment(spec),
+                self._logs[name],
+                self._spawn,
+            )
             self._processes[name] = process
             return process
 
@@ -89,8 +102,11 @@ class Supervisor:
             # A start that is under way is let through, so that its process is stopped as well.
             with lock:
                 pass
-        stoppers = [threading.Thread(target=process.stop, args=(drain,))
-                    for process in self._processes.values() if process.running]
+        stoppers = [
+            threading.Thread(target=process.stop, args=(drain,))
+            for process in self._processes.values()
+            if process.running
+        ]
         for stopper in stoppers:
             stopper.start()
         for stopper in stoppers:

@@ -1,4 +1,5 @@
 """Pushcart's sandbox: stands in for the outside world, for `make run` and for the tests."""
+
 from local.sandbox.faults import Fault
 from local.sandbox.records import Call, Mail
 from local.sandbox.sandbox import Sandbox

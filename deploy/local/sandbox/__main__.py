@@ -1,4 +1,5 @@
 """`python -m local.sandbox --port 4010` runs the sandbox alone."""
+
 from __future__ import annotations
 
 import argparse
@@ -11,8 +12,10 @@ from local.sandbox import Sandbox
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="local.sandbox", description="Stand-ins for Stripe, SendGrid, SMTP, Kit, "
-                                     "Discourse, Thinkific and a signed HTTP receiver.")
+    parser = argparse.ArgumentParser(
+        prog="local.sandbox",
+        description="Stand-ins for Stripe, SendGrid, SMTP, Kit, Discourse, Thinkific and a signed HTTP receiver.",
+    )
     parser.add_argument("--port", type=int, default=4010, help="HTTP port; 0 takes a free one (default: 4010)")
     parser.add_argument("--smtp-port", type=int, default=4025, help="SMTP port; 0 takes a free one (default: 4025)")
     parser.add_argument("--webhook-url", help="where Stripe's events are posted")
@@ -23,9 +26,14 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    sandbox = Sandbox(port=given.port, smtp_port=given.smtp_port, webhook_url=given.webhook_url,
-                      webhook_secret=given.webhook_secret, clock_file=given.clock_file,
-                      seed=secrets.randbits(64) if given.seed is None else given.seed)
+    sandbox = Sandbox(
+        port=given.port,
+        smtp_port=given.smtp_port,
+        webhook_url=given.webhook_url,
+        webhook_secret=given.webhook_secret,
+        clock_file=given.clock_file,
+        seed=secrets.randbits(64) if given.seed is None else given.seed,
+    )
     try:
         sandbox.start()
     except OSError as error:

@@ -1,4 +1,5 @@
 """The sandbox's own HTTP API under `/_sandbox`: whatever tests in another process or the owner ask of it."""
+
 from __future__ import annotations
 
 import inspect
@@ -23,12 +24,18 @@ class Admin:
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("admin", __name__, url_prefix="/_sandbox")
-        rules = ((("GET",), "/health", self.health), (("POST",), "/reset", self.reset),
-                 (("GET", "POST"), "/clock", self.clock), (("GET", "POST", "DELETE"), "/faults", self.faults),
-                 (("GET",), "/calls", self.calls), (("GET",), "/mails", self.mails),
-                 (("GET",), "/mails/<mail_id>", self.mail), (("GET",), "/stripe/events", self.events),
-                 (("GET",), "/stripe/deliveries", self.deliveries),
-                 (("POST",), "/<provider>/<name>", self.act))
+        rules = (
+            (("GET",), "/health", self.health),
+            (("POST",), "/reset", self.reset),
+            (("GET", "POST"), "/clock", self.clock),
+            (("GET", "POST", "DELETE"), "/faults", self.faults),
+            (("GET",), "/calls", self.calls),
+            (("GET",), "/mails", self.mails),
+            (("GET",), "/mails/<mail_id>", self.mail),
+            (("GET",), "/stripe/events", self.events),
+            (("GET",), "/stripe/deliveries", self.deliveries),
+            (("POST",), "/<provider>/<name>", self.act),
+        )
         for methods, path, view in rules:
             routes.add_url_rule(path, view.__name__, view, methods=list(methods))
         for kind in (StripeError, ValueError, TypeError, KeyError):
@@ -96,8 +103,11 @@ class Admin:
             known = [f"{p}/{a}" for p, s in self.sandbox.providers.items() for a in s.actions]
             return jsonify(error=f"no action {provider}/{name}; there are: {', '.join(known)}"), 404
         method, sent = getattr(stand_in, name), self._sent()
-        positional = [p.name for p in inspect.signature(method).parameters.values()
-                      if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and p.default is inspect.Parameter.empty]
+        positional = [
+            p.name
+            for p in inspect.signature(method).parameters.values()
+            if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and p.default is inspect.Parameter.empty
+        ]
         unset = [p for p in positional if p not in sent]
         if unset:
             raise ValueError(f"{provider}/{name} needs {', '.join(unset)}")

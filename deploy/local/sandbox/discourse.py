@@ -1,4 +1,5 @@
 """A stand-in for a Discourse forum: invitations, users and groups."""
+
 from __future__ import annotations
 
 import json
@@ -10,9 +11,12 @@ from werkzeug.wrappers import Response as BaseResponse
 from local.sandbox.world import Answer, Provider
 
 _DENIED = "You are not permitted to view the requested resource. The API username or key is invalid."
-_BY_STATUS = {403: (_DENIED, "invalid_access"), 404: ("The requested URL or resource could not be found.", "not_found"),
-              422: ("The request could not be processed.", "invalid_parameters"),
-              429: ("You’ve performed this action too many times, please try again later.", "rate_limit")}
+_BY_STATUS = {
+    403: (_DENIED, "invalid_access"),
+    404: ("The requested URL or resource could not be found.", "not_found"),
+    422: ("The request could not be processed.", "invalid_parameters"),
+    429: ("You’ve performed this action too many times, please try again later.", "rate_limit"),
+}
 Json = dict[str, Any]
 View = Response | tuple[Response, int]
 
@@ -50,8 +54,17 @@ class Discourse(Provider):
     def add_member(self, email: str, username: str | None = None) -> Json:
         """An account, as it is after an invitation was accepted."""
         name = username or email.split("@")[0].replace("+", "_")
-        user = {"id": self.world.ids.serial(), "username": name, "name": name, "email": email, "active": True,
-                "admin": False, "moderator": False, "trust_level": 0, "created_at": self.world.iso()}
+        user = {
+            "id": self.world.ids.serial(),
+            "username": name,
+            "name": name,
+            "email": email,
+            "active": True,
+            "admin": False,
+            "moderator": False,
+            "trust_level": 0,
+            "created_at": self.world.iso(),
+        }
         self.members[email.lower()] = user
         return user
 
@@ -87,12 +100,24 @@ class Discourse(Provider):
         if not isinstance(group_ids, list):
             group_ids = str(group_ids).split(",")
         invite = {
-            "id": self.world.ids.serial(), "invite_key": key, "link": f"{self.world.url}/discourse/invites/{key}",
-            "description": None, "email": email or None, "domain": None,
-            "emailed": str(sent.get("skip_email", "false")).lower() != "true", "can_delete_invite": True,
-            "custom_message": sent.get("custom_message"), "created_at": now, "updated_at": now,
-            "expires_at": sent.get("expires_at"), "expired": False, "grants_admin": False,
-            "grants_moderator": False, "topics": [], "groups": [{"id": int(g)} for g in group_ids]}
+            "id": self.world.ids.serial(),
+            "invite_key": key,
+            "link": f"{self.world.url}/discourse/invites/{key}",
+            "description": None,
+            "email": email or None,
+            "domain": None,
+            "emailed": str(sent.get("skip_email", "false")).lower() != "true",
+            "can_delete_invite": True,
+            "custom_message": sent.get("custom_message"),
+            "created_at": now,
+            "updated_at": now,
+            "expires_at": sent.get("expires_at"),
+            "expired": False,
+            "grants_admin": False,
+            "grants_moderator": False,
+            "topics": [],
+            "groups": [{"id": int(g)} for g in group_ids],
+        }
         self.invites[email.lower() or key] = invite
         return invite
 
@@ -102,8 +127,14 @@ class Discourse(Provider):
 
     def _search(self) -> View:
         term = request.args.get("term", "").lower()
-        return jsonify(users=[{k: u[k] for k in ("id", "username", "name")} for address, u in self.members.items()
-                              if term in (address, u["username"].lower())], groups=[])
+        return jsonify(
+            users=[
+                {k: u[k] for k in ("id", "username", "name")}
+                for address, u in self.members.items()
+                if term in (address, u["username"].lower())
+            ],
+            groups=[],
+        )
 
     def _join(self, group_id: int) -> View:
         sent = self._sent()
@@ -122,8 +153,9 @@ class Discourse(Provider):
         return jsonify(success="OK", usernames=names, emails=emails)
 
     def _site(self) -> View:
-        return jsonify(default_archetype="regular", groups=[{"id": g, "name": f"group_{g}"} for g in self.groups],
-                       categories=[])
+        return jsonify(
+            default_archetype="regular", groups=[{"id": g, "name": f"group_{g}"} for g in self.groups], categories=[]
+        )
 
     def _accept(self, key: str) -> str | tuple[str, int] | BaseResponse:
         """The page behind an invitation's link; accepting it makes the account and joins the groups."""

@@ -1,4 +1,5 @@
 """Faults a test or the owner can ask for: which calls go wrong, how, and how often."""
+
 from __future__ import annotations
 
 import re
@@ -37,9 +38,11 @@ class Fault:
         return DEFAULT_DELAY.get(self.kind, 0.0) if self.delay is None else self.delay
 
     def matches(self, provider: str, method: str, path: str) -> bool:
-        return (self.provider == provider
-                and (self.method is None or self.method.upper() == method)
-                and (self.path is None or re.search(self.path, path) is not None))
+        return (
+            self.provider == provider
+            and (self.method is None or self.method.upper() == method)
+            and (self.path is None or re.search(self.path, path) is not None)
+        )
 
 
 class Faults:

@@ -1,4 +1,5 @@
 """Ids in the providers' own formats, from one seeded source so that a run can be repeated."""
+
 from __future__ import annotations
 
 import random
@@ -9,10 +10,26 @@ BASE62 = string.digits + string.ascii_letters
 
 # What follows the prefix in Stripe's ids: fixed start, then this many random characters (lengths as in live ids).
 _STRIPE_TAIL = {
-    "cs_test_": ("a1", 56), "pi_": ("3", 23), "ch_": ("3", 23), "py_": ("3", 23), "evt_": ("1", 23),
-    "plink_": ("1", 23), "price_": ("1", 23), "prod_": ("", 14), "re_": ("3", 23), "pyr_": ("1", 23),
-    "dp_": ("1", 23), "li_": ("1", 23), "req_": ("", 14), "txn_": ("3", 23), "pm_": ("1", 23),
-    "cus_": ("", 14), "we_": ("1", 23), "acct_": ("1", 15), "shr_": ("1", 23), "in_": ("1", 23),
+    "cs_test_": ("a1", 56),
+    "pi_": ("3", 23),
+    "ch_": ("3", 23),
+    "py_": ("3", 23),
+    "evt_": ("1", 23),
+    "plink_": ("1", 23),
+    "price_": ("1", 23),
+    "prod_": ("", 14),
+    "re_": ("3", 23),
+    "pyr_": ("1", 23),
+    "dp_": ("1", 23),
+    "li_": ("1", 23),
+    "req_": ("", 14),
+    "txn_": ("3", 23),
+    "pm_": ("1", 23),
+    "cus_": ("", 14),
+    "we_": ("1", 23),
+    "acct_": ("1", 15),
+    "shr_": ("1", 23),
+    "in_": ("1", 23),
 }
 
 

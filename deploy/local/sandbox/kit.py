@@ -1,4 +1,5 @@
 """A stand-in for Kit (ConvertKit): API v4 with OAuth and its rotating refresh tokens, and the older v3."""
+
 from __future__ import annotations
 
 import json
@@ -11,10 +12,16 @@ from local.sandbox.kit_purchases import ADDRESS, purchase_problems
 from local.sandbox.kit_tokens import Tokens
 from local.sandbox.world import Answer, Provider, World
 
-_BY_STATUS = {401: "The access token is invalid", 403: "You do not have sufficient permissions to access this resource",
-              404: "Not Found", 422: "The request could not be processed"}
-_V3_DENIED = {"error": "Authorization Failed",
-              "message": "You do not have sufficient permissions to access this resource"}
+_BY_STATUS = {
+    401: "The access token is invalid",
+    403: "You do not have sufficient permissions to access this resource",
+    404: "Not Found",
+    422: "The request could not be processed",
+}
+_V3_DENIED = {
+    "error": "Authorization Failed",
+    "message": "You do not have sufficient permissions to access this resource",
+}
 Json = dict[str, Any]
 View = Response | tuple[Response, int]
 
@@ -44,18 +51,24 @@ class Kit(Provider):
 
     def blueprint(self) -> Blueprint:
         routes = Blueprint("kit", __name__)
-        v4 = (("GET", "/account", self._account, False), ("POST", "/purchases", self._purchase, True),
-              ("GET", "/purchases", self._purchases, True), ("POST", "/subscribers", self._subscriber, False),
-              ("GET", "/subscribers", self._find_subscribers, False),
-              ("GET", "/custom_fields", self._fields, False), ("POST", "/custom_fields", self._field, False),
-              ("GET", "/sequences", self._sequences, False),
-              ("POST", "/sequences/<int:sequence_id>/subscribers", self._enrol, False))
+        v4 = (
+            ("GET", "/account", self._account, False),
+            ("POST", "/purchases", self._purchase, True),
+            ("GET", "/purchases", self._purchases, True),
+            ("POST", "/subscribers", self._subscriber, False),
+            ("GET", "/subscribers", self._find_subscribers, False),
+            ("GET", "/custom_fields", self._fields, False),
+            ("POST", "/custom_fields", self._field, False),
+            ("GET", "/sequences", self._sequences, False),
+            ("POST", "/sequences/<int:sequence_id>/subscribers", self._enrol, False),
+        )
         for method, path, view, oauth_only in v4:
             routes.add_url_rule(f"/v4{path}", view.__name__, self._guarded(view, oauth_only), methods=[method])
         routes.add_url_rule("/v4/oauth/token", "token", self._token, methods=["POST"])
         routes.add_url_rule("/v3/purchases", "v3_purchase", self._v3_purchase, methods=["POST"])
-        routes.add_url_rule("/v3/sequences/<int:sequence_id>/subscribe", "v3_subscribe", self._v3_subscribe,
-                            methods=["POST"])
+        routes.add_url_rule(
+            "/v3/sequences/<int:sequence_id>/subscribe", "v3_subscribe", self._v3_subscribe, methods=["POST"]
+        )
         return routes
 
     def error(self, status: int, retry_after: int | None) -> Answer:
@@ -87,17 +100,30 @@ class Kit(Provider):
     def _token(self) -> View:
         sent = request.get_json(silent=True) or request.form.to_dict()
         if sent.get("grant_type") != "refresh_token":
-            return jsonify(error="unsupported_grant_type", error_description="The authorization grant type is not "
-                           "supported by the authorization server."), 400
+            return jsonify(
+                error="unsupported_grant_type",
+                error_description="The authorization grant type is not supported by the authorization server.",
+            ), 400
         if not sent.get("client_id"):
-            return jsonify(error="invalid_client", error_description="Client authentication failed due to unknown "
-                           "client, no client authentication included, or unsupported authentication method."), 401
+            return jsonify(
+                error="invalid_client",
+                error_description="Client authentication failed due to unknown "
+                "client, no client authentication included, or unsupported authentication method.",
+            ), 401
         if not self._tokens.rotate(str(sent.get("refresh_token", "")), self.expires_in):
-            return jsonify(error="invalid_grant", error_description="The provided authorization grant is invalid, "
-                           "expired, revoked, does not match the redirection URI used in the authorization request, "
-                           "or was issued to another client."), 400
-        return jsonify(**self.tokens(), token_type="Bearer", expires_in=self.expires_in, scope="public",
-                       created_at=self.world.timestamp())
+            return jsonify(
+                error="invalid_grant",
+                error_description="The provided authorization grant is invalid, "
+                "expired, revoked, does not match the redirection URI used in the authorization request, "
+                "or was issued to another client.",
+            ), 400
+        return jsonify(
+            **self.tokens(),
+            token_type="Bearer",
+            expires_in=self.expires_in,
+            scope="public",
+            created_at=self.world.timestamp(),
+        )
 
     def _guarded(self, view: Any, oauth_only: bool) -> Any:
         def run(**route: Any) -> View:
@@ -109,14 +135,22 @@ class Kit(Provider):
             if request.method == "POST" and not isinstance(request.get_json(silent=True), dict):
                 return _errors(400, "The request body is not valid JSON")
             return view(**route)
+
         return run
 
     # v4
 
     def _account(self) -> View:
-        return jsonify(user={"email": "owner@example.com"}, account={
-            "id": 5, "name": "Pushcart sandbox", "plan_type": "creator", "primary_email_address": "owner@example.com",
-            "created_at": "2023-02-17T11:43:55Z"})
+        return jsonify(
+            user={"email": "owner@example.com"},
+            account={
+                "id": 5,
+                "name": "Pushcart sandbox",
+                "plan_type": "creator",
+                "primary_email_address": "owner@example.com",
+                "created_at": "2023-02-17T11:43:55Z",
+            },
+        )
 
     def _purchase(self) -> View:
         sent = request.get_json()
@@ -133,11 +167,16 @@ class Kit(Provider):
         subscriber = self._upsert(sent["email_address"], sent.get("first_name"), {})
         money = {k: sent.get(k, 0) for k in ("subtotal", "discount", "tax", "shipping", "total")}
         self.purchases[sent["transaction_id"]] = {
-            "id": self.world.ids.serial(), "transaction_id": sent["transaction_id"],
-            "subscriber_id": subscriber["id"], "status": sent.get("status"),
-            "email_address": sent["email_address"], "currency": str(sent.get("currency", "USD")).upper(),
-            "transaction_time": sent.get("transaction_time") or self.world.iso(), **money,
-            "products": sent["products"]}
+            "id": self.world.ids.serial(),
+            "transaction_id": sent["transaction_id"],
+            "subscriber_id": subscriber["id"],
+            "status": sent.get("status"),
+            "email_address": sent["email_address"],
+            "currency": str(sent.get("currency", "USD")).upper(),
+            "transaction_time": sent.get("transaction_time") or self.world.iso(),
+            **money,
+            "products": sent["products"],
+        }
         return self.purchases[sent["transaction_id"]]
 
     def _purchases(self) -> View:
@@ -147,8 +186,13 @@ class Kit(Provider):
         known = self.subscribers.get(address.lower())
         if known is None:
             known = self.subscribers[address.lower()] = {
-                "id": self.world.ids.serial(), "first_name": None, "email_address": address, "state": "active",
-                "created_at": self.world.iso(), "fields": {}}
+                "id": self.world.ids.serial(),
+                "first_name": None,
+                "email_address": address,
+                "state": "active",
+                "created_at": self.world.iso(),
+                "fields": {},
+            }
         known["first_name"] = first_name or known["first_name"]
         known["fields"].update({k: v for k, v in fields.items() if k in self.custom_fields})
         return {**known, "fields": {**dict.fromkeys(self.custom_fields), **known["fields"]}}
@@ -178,8 +222,10 @@ class Kit(Provider):
         return {"id": self.world.ids.serial(), "name": f"ck_field_{key}", "key": key, "label": label}
 
     def _fields(self) -> View:
-        found = [{"id": n, "name": f"ck_field_{n}_{k}", "key": k, "label": label}
-                 for n, (k, label) in enumerate(self.custom_fields.items(), 1)]
+        found = [
+            {"id": n, "name": f"ck_field_{n}_{k}", "key": k, "label": label}
+            for n, (k, label) in enumerate(self.custom_fields.items(), 1)
+        ]
         return jsonify(custom_fields=found, pagination=_one_page(len(found)))
 
     def _field(self) -> View:
@@ -191,8 +237,10 @@ class Kit(Provider):
         return jsonify(custom_field=self.add_custom_field(label)), 201
 
     def _sequences(self) -> View:
-        found = [{"id": i, "name": name, "hold": False, "repeat": False, "created_at": self.world.iso()}
-                 for i, name in (self.sequences or {}).items()]
+        found = [
+            {"id": i, "name": name, "hold": False, "repeat": False, "created_at": self.world.iso()}
+            for i, name in (self.sequences or {}).items()
+        ]
         return jsonify(sequences=found, pagination=_one_page(len(found)))
 
     def _enrol(self, sequence_id: int) -> View:
@@ -231,10 +279,18 @@ class Kit(Provider):
             return jsonify(error="Missing parameter", message="Email address is invalid"), 400
         subscriber = self._upsert(sent["email"], sent.get("first_name"), sent.get("fields") or {})
         self._add_member(sequence_id, sent["email"].lower())
-        return jsonify(subscription={
-            "id": self.world.ids.serial(), "state": "active", "created_at": self.world.iso(), "source": None,
-            "referrer": None, "subscribable_id": sequence_id, "subscribable_type": "course",
-            "subscriber": {"id": subscriber["id"]}})
+        return jsonify(
+            subscription={
+                "id": self.world.ids.serial(),
+                "state": "active",
+                "created_at": self.world.iso(),
+                "source": None,
+                "referrer": None,
+                "subscribable_id": sequence_id,
+                "subscribable_type": "course",
+                "subscriber": {"id": subscriber["id"]},
+            }
+        )
 
 
 def _errors(status: int, *messages: str) -> View:
@@ -242,5 +298,10 @@ def _errors(status: int, *messages: str) -> View:
 
 
 def _one_page(count: int) -> Json:
-    return {"has_previous_page": False, "has_next_page": False, "start_cursor": None, "end_cursor": None,
-            "per_page": max(count, 500)}
+    return {
+        "has_previous_page": False,
+        "has_next_page": False,
+        "start_cursor": None,
+        "end_cursor": None,
+        "per_page": max(count, 500),
+    }

@@ -1,4 +1,5 @@
 """What Kit checks about a purchase."""
+
 from __future__ import annotations
 
 import re
@@ -16,8 +17,11 @@ def purchase_problems(sent: dict[str, Any]) -> list[str]:
     if not sent.get("products"):
         problems.append("Products can't be blank")
     for product in sent.get("products") or []:
-        problems += [f"{field.capitalize()} can't be blank for product: {product.get('name')}"
-                     for field in ("sku", "pid", "lid") if product.get(field) in (None, "")]
+        problems += [
+            f"{field.capitalize()} can't be blank for product: {product.get('name')}"
+            for field in ("sku", "pid", "lid")
+            if product.get(field) in (None, "")
+        ]
     time = sent.get("transaction_time")
     if time and _parsed_time(str(time)) is None:
         problems.append("Transaction time is invalid")

@@ -1,4 +1,5 @@
 """Kit's OAuth tokens: access tokens that expire, refresh tokens that work once."""
+
 from __future__ import annotations
 
 import hashlib

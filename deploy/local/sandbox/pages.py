@@ -1,4 +1,5 @@
 """The pages for people: what can be bought, what was received, what should go wrong, and what time it is."""
+
 from __future__ import annotations
 
 import json
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
 
 JUMPS = ((3600, "+1 hour"), (86400, "+1 day"), (3 * 86400, "+3 days"), (7 * 86400, "+1 week"))
 # A mail may look like anything but must not run anything; its links open in a tab of their own.
-_MAIL_POLICY = ("default-src 'none'; img-src http: https: data:; style-src 'unsafe-inline'; font-src https: data:; "
-                "base-uri 'none'; form-action 'none'; "
-                "sandbox allow-popups allow-popups-to-escape-sandbox")
+_MAIL_POLICY = (
+    "default-src 'none'; img-src http: https: data:; style-src 'unsafe-inline'; font-src https: data:; "
+    "base-uri 'none'; form-action 'none'; "
+    "sandbox allow-popups allow-popups-to-escape-sandbox"
+)
 _SHOWN = 30
 Page = str | tuple[str, int] | BaseResponse
 
@@ -41,10 +44,15 @@ class Pages:
         routes.add_app_template_filter(self._stamp, "stamp")
         routes.add_app_template_filter(_pretty, "pretty")
         for path, view, methods in (
-                ("/", self.overview, ["GET"]), ("/mails", self.mails, ["GET"]),
-                ("/mails/<mail_id>", self.mail, ["GET"]), ("/mails/<mail_id>/html", self.mail_html, ["GET"]),
-                ("/calls", self.calls, ["GET"]), ("/faults", self.faults, ["POST"]),
-                ("/clock", self.clock, ["POST"]), ("/sales/<session_id>", self.sale, ["POST"])):
+            ("/", self.overview, ["GET"]),
+            ("/mails", self.mails, ["GET"]),
+            ("/mails/<mail_id>", self.mail, ["GET"]),
+            ("/mails/<mail_id>/html", self.mail_html, ["GET"]),
+            ("/calls", self.calls, ["GET"]),
+            ("/faults", self.faults, ["POST"]),
+            ("/clock", self.clock, ["POST"]),
+            ("/sales/<session_id>", self.sale, ["POST"]),
+        ):
             routes.add_url_rule(path, view.__name__, view, methods=methods)
         return routes
 
@@ -55,18 +63,33 @@ class Pages:
         stripe, world = self.sandbox.stripe, self.sandbox.world
         with stripe.lock:
             stripe.expire_due()
-            links = [{"link": link, "lines": stripe.lines[link["id"]]}
-                     for link in reversed(stripe.newest("payment_link"))]
-            sales = [{"session": s, "lines": stripe.lines[s["id"]], "can": self._can(s)}
-                     for s in stripe.newest("checkout.session") if s["status"] == "complete"][:_SHOWN]
+            links = [
+                {"link": link, "lines": stripe.lines[link["id"]]} for link in reversed(stripe.newest("payment_link"))
+            ]
+            sales = [
+                {"session": s, "lines": stripe.lines[s["id"]], "can": self._can(s)}
+                for s in stripe.newest("checkout.session")
+                if s["status"] == "complete"
+            ][:_SHOWN]
             deliveries = list(reversed(stripe.deliveries))[:_SHOWN]
             types = {e["id"]: e["type"] for e in stripe.newest("event")}
         calls = self.sandbox.calls()
         return render_template(
-            "overview.html", links=links, sales=sales, deliveries=deliveries, types=types, problem=problem,
+            "overview.html",
+            links=links,
+            sales=sales,
+            deliveries=deliveries,
+            types=types,
+            problem=problem,
             counts={name: sum(c.provider == name for c in calls) for name in PROVIDERS},
-            mails=list(reversed(self.sandbox.mails()))[:5], faults=world.faults.all(), kinds=HTTP_KINDS,
-            providers=PROVIDERS, jumps=JUMPS, now=self.sandbox.now(), ahead=world.advanced()), status
+            mails=list(reversed(self.sandbox.mails()))[:5],
+            faults=world.faults.all(),
+            kinds=HTTP_KINDS,
+            providers=PROVIDERS,
+            jumps=JUMPS,
+            now=self.sandbox.now(),
+            ahead=world.advanced(),
+        ), status
 
     def _can(self, session: dict[str, Any]) -> list[tuple[str, str]]:
         """What can still happen to a sale, as (action, label)."""
@@ -115,15 +138,22 @@ class Pages:
             return self._missing("This mail is not here", "")
         head = '<base target="_blank">'
         body, placed = re.subn(r"(?i)<head[^>]*>", lambda m: m[0] + head, found.html, count=1)
-        return Response(body if placed else head + body, content_type="text/html; charset=utf-8", headers={
-            "Content-Security-Policy": _MAIL_POLICY, "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff"})
+        return Response(
+            body if placed else head + body,
+            content_type="text/html; charset=utf-8",
+            headers={
+                "Content-Security-Policy": _MAIL_POLICY,
+                "Referrer-Policy": "no-referrer",
+                "X-Content-Type-Options": "nosniff",
+            },
+        )
 
     def calls(self) -> Page:
         provider = request.args.get("provider") or None
         found = list(reversed(self.sandbox.calls(provider)))
-        return render_template("calls.html", calls=found[:200], total=len(found), provider=provider,
-                               providers=PROVIDERS)
+        return render_template(
+            "calls.html", calls=found[:200], total=len(found), provider=provider, providers=PROVIDERS
+        )
 
     def faults(self) -> Page:
         faults = self.sandbox.world.faults

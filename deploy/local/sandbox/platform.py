@@ -1,4 +1,5 @@
 """A stand-in for an owner's own platform: it takes signed JSON and answers with a link."""
+
 from __future__ import annotations
 
 import hashlib
@@ -75,5 +76,6 @@ class Platform(Provider):
     def _welcome(self, token: str) -> str | tuple[str, int]:
         if token not in self.links:
             return render_template("message.html", title="This link does not exist", text="", back=""), 404
-        return render_template("message.html", title="Welcome to the course", back="",
-                               text="Here the buyer would find what they bought.")
+        return render_template(
+            "message.html", title="Welcome to the course", back="", text="Here the buyer would find what they bought."
+        )

@@ -1,4 +1,5 @@
 """What the sandbox received: every call and every mail, with secrets masked."""
+
 from __future__ import annotations
 
 import threading
@@ -98,14 +99,17 @@ class Records:
             self._mails.extend(mails)
             del self._mails[:-_KEEP_MAILS]
 
-    def calls(self, provider: str | None = None, method: str | None = None,
-              path: str | None = None) -> list[Call]:
+    def calls(self, provider: str | None = None, method: str | None = None, path: str | None = None) -> list[Call]:
         """Oldest first; `path` is an exact path or, when it ends in `*`, a beginning."""
         with self._lock:
             found = list(self._calls)
-        return [c for c in found
-                if provider in (None, c.provider) and (method is None or method.upper() == c.method)
-                and (path is None or c.path == path or (path.endswith("*") and c.path.startswith(path[:-1])))]
+        return [
+            c
+            for c in found
+            if provider in (None, c.provider)
+            and (method is None or method.upper() == c.method)
+            and (path is None or c.path == path or (path.endswith("*") and c.path.startswith(path[:-1])))
+        ]
 
     def mails(self, to: str | None = None) -> list[Mail]:
         """Oldest first; `to` matches an address among to, cc and bcc, whatever its case."""

@@ -1,4 +1,5 @@
 """The sandbox: every outside service the shop talks to, on one HTTP port and one SMTP port."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -32,9 +33,17 @@ class Sandbox:
     `stripe.deliver`. `port` and `smtp_port` 0 take free ports. `start` returns the URL; it is a context manager.
     """
 
-    def __init__(self, port: int = 0, smtp_port: int = 0, clock: Callable[[], datetime] | None = None,
-                 seed: int = 0, webhook_url: str | None = None, webhook_secret: str = "whsec_sandbox",
-                 autosend: bool = True, clock_file: Path | str | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        smtp_port: int = 0,
+        clock: Callable[[], datetime] | None = None,
+        seed: int = 0,
+        webhook_url: str | None = None,
+        webhook_secret: str = "whsec_sandbox",
+        autosend: bool = True,
+        clock_file: Path | str | None = None,
+    ) -> None:
         self.world = World(clock, seed, Path(clock_file) if clock_file else None)
         self.stripe = StripeSandbox(self.world, webhook_url, webhook_secret, autosend)
         self.sendgrid = SendGrid(self.world)
@@ -42,8 +51,9 @@ class Sandbox:
         self.discourse = Discourse(self.world)
         self.thinkific = Thinkific(self.world)
         self.platform = Platform(self.world)
-        self.providers: dict[str, Provider] = {p.name: p for p in (
-            self.stripe, self.sendgrid, self.kit, self.discourse, self.thinkific, self.platform)}
+        self.providers: dict[str, Provider] = {
+            p.name: p for p in (self.stripe, self.sendgrid, self.kit, self.discourse, self.thinkific, self.platform)
+        }
         self._port, self._smtp_port = port, smtp_port
         self._http: HttpServer | None = None
         self._smtp: SmtpServer | None = None
@@ -91,8 +101,9 @@ class Sandbox:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def reset(self) -> None:
@@ -119,8 +130,7 @@ class Sandbox:
         """
         return self.world.faults.add(provider, kind, **rule)
 
-    def calls(self, provider: str | None = None, method: str | None = None,
-              path: str | None = None) -> list[Call]:
+    def calls(self, provider: str | None = None, method: str | None = None, path: str | None = None) -> list[Call]:
         """Calls received, oldest first; `path` is below the provider's prefix, `*` at its end for any rest."""
         return self.world.records.calls(provider, method, path)
 

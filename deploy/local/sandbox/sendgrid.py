@@ -1,4 +1,5 @@
 """A stand-in for SendGrid's Web API v3: it checks a mail as SendGrid does, and keeps it."""
+
 from __future__ import annotations
 
 import email.utils
@@ -14,8 +15,14 @@ from local.sandbox.world import Answer, Provider, World
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html#"
 _MAX_BYTES = 30 * 1024 * 1024
-_BY_STATUS = {401: "The provided authorization grant is invalid, expired, or revoked", 403: "access forbidden",
-              413: "content too large", 429: "too many requests", 400: "invalid request", 404: "not found"}
+_BY_STATUS = {
+    401: "The provided authorization grant is invalid, expired, or revoked",
+    403: "access forbidden",
+    413: "content too large",
+    429: "too many requests",
+    400: "invalid request",
+    404: "not found",
+}
 _SCOPES = ["mail.send", "sender_verification_eligible", "templates.read"]
 
 
@@ -52,8 +59,11 @@ class SendGrid(Provider):
         headers: dict[str, str] = {}
         if status == 429:
             # SendGrid sends no Retry-After but the moment the window opens again, in Unix seconds.
-            headers = {"X-RateLimit-Limit": "600", "X-RateLimit-Remaining": "0",
-                       "X-RateLimit-Reset": str(self.world.timestamp() + (retry_after or 60))}
+            headers = {
+                "X-RateLimit-Limit": "600",
+                "X-RateLimit-Remaining": "0",
+                "X-RateLimit-Reset": str(self.world.timestamp() + (retry_after or 60)),
+            }
         elif retry_after is not None:
             headers = {"Retry-After": str(retry_after)}
         body = json.dumps({"errors": [{"message": message, "field": None, "help": None}]})
@@ -69,8 +79,10 @@ class SendGrid(Provider):
         return jsonify(scopes=_SCOPES)
 
     def _templates(self) -> Response:
-        return jsonify(result=[{"id": i, "name": n, "generation": "dynamic", "versions": []}
-                               for i, n in self.templates.items()], _metadata={"count": len(self.templates)})
+        return jsonify(
+            result=[{"id": i, "name": n, "generation": "dynamic", "versions": []} for i, n in self.templates.items()],
+            _metadata={"count": len(self.templates)},
+        )
 
     def _send(self) -> Response:
         if len(request.get_data()) > _MAX_BYTES:
@@ -96,34 +108,52 @@ class SendGrid(Provider):
         """One mail for each personalization. Raises Invalid with SendGrid's own words."""
         parts = sent.get("personalizations")
         if not isinstance(parts, list) or not parts:
-            raise Invalid("The personalizations field is required and must have at least one personalization.",
-                          "personalizations", "-Personalizations-Errors")
+            raise Invalid(
+                "The personalizations field is required and must have at least one personalization.",
+                "personalizations",
+                "-Personalizations-Errors",
+            )
         sender = sent.get("from") or {}
         if not sender.get("email"):
-            raise Invalid("The from object must be provided for every email send. It is an object that requires the "
-                          "email parameter, but may also contain a name parameter.  e.g. {\"email\" : "
-                          "\"example@example.com\"}  or {\"email\" : \"example@example.com\", \"name\" : \"Example "
-                          "Recipient\"}.", "from.email", "message.from")
+            raise Invalid(
+                "The from object must be provided for every email send. It is an object that requires the "
+                'email parameter, but may also contain a name parameter.  e.g. {"email" : '
+                '"example@example.com"}  or {"email" : "example@example.com", "name" : "Example '
+                'Recipient"}.',
+                "from.email",
+                "message.from",
+            )
         self._check_address(sender, "from.email")
         content = self._content(sent)
-        return [self._mail(sent, part, index, content, sender, f"{message_id}.{index}")
-                for index, part in enumerate(parts)]
+        return [
+            self._mail(sent, part, index, content, sender, f"{message_id}.{index}") for index, part in enumerate(parts)
+        ]
 
     @staticmethod
     def _content(sent: dict[str, Any]) -> dict[str, str]:
         blocks = sent.get("content") or []
         if not blocks and not sent.get("template_id"):
-            raise Invalid("Unless a valid template_id is provided, the content parameter is required. There must be "
-                          "at least one defined content block. We typically suggest both text/plain and text/html "
-                          "blocks are included, but only one block is required.", "content", "message.content")
+            raise Invalid(
+                "Unless a valid template_id is provided, the content parameter is required. There must be "
+                "at least one defined content block. We typically suggest both text/plain and text/html "
+                "blocks are included, but only one block is required.",
+                "content",
+                "message.content",
+            )
         for index, block in enumerate(blocks):
             if not block.get("value"):
-                raise Invalid("The content value must be a string at least one character in length.",
-                              f"content.{index}.value", "message.content.value")
+                raise Invalid(
+                    "The content value must be a string at least one character in length.",
+                    f"content.{index}.value",
+                    "message.content.value",
+                )
         kinds = [block.get("type") for block in blocks]
         if "text/plain" in kinds[1:]:
-            raise Invalid("If present, text/plain and text/html may only be provided once, in this order.",
-                          "content", "message.content")
+            raise Invalid(
+                "If present, text/plain and text/html may only be provided once, in this order.",
+                "content",
+                "message.content",
+            )
         return {block["type"]: block["value"] for block in blocks}
 
     @staticmethod
@@ -133,24 +163,48 @@ class SendGrid(Provider):
             raise Invalid("Does not contain a valid address.", field, "message.personalizations.to")
         return address
 
-    def _mail(self, sent: dict[str, Any], part: dict[str, Any], index: int, content: dict[str, str],
-              sender: dict[str, str], mail_id: str) -> Mail:
+    def _mail(
+        self,
+        sent: dict[str, Any],
+        part: dict[str, Any],
+        index: int,
+        content: dict[str, str],
+        sender: dict[str, str],
+        mail_id: str,
+    ) -> Mail:
         where = f"personalizations.{index}"
         if not part.get("to"):
-            raise Invalid("The to array is required for all personalization objects, and must have at least one "
-                          "email object with a valid email address.", f"{where}.to", "message.personalizations.to")
-        boxes = {box: [self._check_address(who, f"{where}.{box}.{n}.email")
-                       for n, who in enumerate(part.get(box) or [])] for box in ("to", "cc", "bcc")}
+            raise Invalid(
+                "The to array is required for all personalization objects, and must have at least one "
+                "email object with a valid email address.",
+                f"{where}.to",
+                "message.personalizations.to",
+            )
+        boxes = {
+            box: [self._check_address(who, f"{where}.{box}.{n}.email") for n, who in enumerate(part.get(box) or [])]
+            for box in ("to", "cc", "bcc")
+        }
         subject = part.get("subject") or sent.get("subject") or ""
         if not subject and not sent.get("template_id"):
-            raise Invalid("The subject is required. You can get around this requirement if you use a template with a "
-                          "subject defined or if every personalization has a subject defined.", "subject",
-                          "message.subject")
+            raise Invalid(
+                "The subject is required. You can get around this requirement if you use a template with a "
+                "subject defined or if every personalization has a subject defined.",
+                "subject",
+                "message.subject",
+            )
         return Mail(
-            id=mail_id, via="sendgrid", from_=email.utils.formataddr((sender.get("name") or "", sender["email"])),
-            subject=subject, html=content.get("text/html", ""), text=content.get("text/plain", ""),
-            at=self.world.now(), reply_to=(sent.get("reply_to") or {}).get("email", ""),
-            template_id=sent.get("template_id"), template_data=part.get("dynamic_template_data") or {},
+            id=mail_id,
+            via="sendgrid",
+            from_=email.utils.formataddr((sender.get("name") or "", sender["email"])),
+            subject=subject,
+            html=content.get("text/html", ""),
+            text=content.get("text/plain", ""),
+            at=self.world.now(),
+            reply_to=(sent.get("reply_to") or {}).get("email", ""),
+            template_id=sent.get("template_id"),
+            template_data=part.get("dynamic_template_data") or {},
             custom_args={**sent.get("custom_args", {}), **part.get("custom_args", {})},
             headers={**sent.get("headers", {}), **part.get("headers", {})},
-            attachments=[a.get("filename", "") for a in sent.get("attachments") or []], **boxes)
+            attachments=[a.get("filename", "") for a in sent.get("attachments") or []],
+            **boxes,
+        )

@@ -1,4 +1,5 @@
 """The one HTTP port: records every call and applies the faults, for all providers in one place."""
+
 from __future__ import annotations
 
 import io
@@ -66,7 +67,7 @@ class Edge:
             return None
         body = response.get_data()
         if fault.kind == "truncated":
-            return _raw(response, iter([body[:len(body) // 2]]), len(body))
+            return _raw(response, iter([body[: len(body) // 2]]), len(body))
         return _raw(response, self._drip(body, fault.wait), len(body))
 
     def _work(self, request: Request, name: str) -> Response:
@@ -84,14 +85,18 @@ class Edge:
     def _error(self, name: str, fault: Fault) -> Response:
         status = fault.status or 500
         answer = self.providers[name].error(status, fault.retry_after)
-        return Response(answer.body if fault.body is None else fault.body, status,
-                        content_type=answer.content_type, headers=answer.headers)
+        return Response(
+            answer.body if fault.body is None else fault.body,
+            status,
+            content_type=answer.content_type,
+            headers=answer.headers,
+        )
 
     def _drip(self, body: bytes, seconds: float) -> Iterator[bytes]:
         for index in range(len(body)):
             if self.world.stopping.wait(seconds / len(body)):
                 return
-            yield body[index:index + 1]
+            yield body[index : index + 1]
 
     @staticmethod
     def _hang_up(environ: dict[str, Any], fault: Fault | None) -> None:
@@ -112,11 +117,21 @@ class Edge:
                 data, text = json.loads(text), ""
             except ValueError:
                 data = None
-        self.world.records.add_call(Call(
-            provider=name, method=request.method, path=path,
-            query=mask_fields({k: v if len(v) > 1 else v[0] for k, v in request.args.lists()}),
-            headers=mask_headers(dict(request.headers)), json=mask_fields(data), form=mask_fields(form), body=text,
-            status=status, at=self.world.now(), fault=fault.kind if fault else None))
+        self.world.records.add_call(
+            Call(
+                provider=name,
+                method=request.method,
+                path=path,
+                query=mask_fields({k: v if len(v) > 1 else v[0] for k, v in request.args.lists()}),
+                headers=mask_headers(dict(request.headers)),
+                json=mask_fields(data),
+                form=mask_fields(form),
+                body=text,
+                status=status,
+                at=self.world.now(),
+                fault=fault.kind if fault else None,
+            )
+        )
 
 
 def _raw(response: Response, body: Iterator[bytes], length: int) -> Response:
@@ -146,10 +161,12 @@ class HttpServer:
     def __init__(self, app: Callable[..., Any], port: int) -> None:
         # Werkzeug ends the process when a port is taken, so the port is taken here.
         with socket.create_server(("127.0.0.1", port), backlog=128) as listener:
-            self._server = make_server("127.0.0.1", port, app, threaded=True, request_handler=_Handler,
-                                       fd=listener.fileno())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), name="sandbox-http",
-                                        daemon=True)
+            self._server = make_server(
+                "127.0.0.1", port, app, threaded=True, request_handler=_Handler, fd=listener.fileno()
+            )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), name="sandbox-http", daemon=True
+        )
         self.url = f"http://127.0.0.1:{self._server.socket.getsockname()[1]}"
 
     def start(self) -> None:

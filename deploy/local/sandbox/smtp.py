@@ -1,4 +1,5 @@
 """A mail server that keeps what it gets, and fails when it is told to."""
+
 from __future__ import annotations
 
 import asyncio
@@ -17,9 +18,16 @@ from local.sandbox.records import Call, Mail
 from local.sandbox.world import World
 
 _MAX_BYTES = 30 * 1024 * 1024
-_REPLIES = {421: "4.3.2 Service not available", 450: "4.2.1 Mailbox unavailable", 451: "4.3.0 Local error",
-            452: "4.2.2 Insufficient storage", 535: "5.7.8 Authentication failed", 550: "5.1.1 No such user",
-            552: "5.3.4 Message too big", 554: "5.7.1 Rejected"}
+_REPLIES = {
+    421: "4.3.2 Service not available",
+    450: "4.2.1 Mailbox unavailable",
+    451: "4.3.0 Local error",
+    452: "4.2.2 Insufficient storage",
+    535: "5.7.8 Authentication failed",
+    550: "5.1.1 No such user",
+    552: "5.3.4 Message too big",
+    554: "5.7.1 Rejected",
+}
 
 
 class _Keeper:
@@ -28,16 +36,18 @@ class _Keeper:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str,
-                          options: list[str]) -> str:
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         trouble = await self._trouble(server, "MAIL", address, None)
         if trouble is None:
             envelope.mail_from = address
             envelope.mail_options.extend(options)
         return trouble or "250 2.1.0 Ok"
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str,
-                          options: list[str]) -> str:
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         trouble = await self._trouble(server, "RCPT", address, None)
         if trouble is None:
             envelope.rcpt_tos.append(address)
@@ -55,8 +65,21 @@ class _Keeper:
             self.world.records.add_mails([self._mail(envelope)])
         if command == "DATA" or fault is not None:
             status = 250 if fault is None else fault.status if fault.kind == "status" else None
-            self.world.records.add_call(Call("smtp", command, path, {}, {}, None, None, "", status,
-                                             self.world.now(), fault.kind if fault else None))
+            self.world.records.add_call(
+                Call(
+                    "smtp",
+                    command,
+                    path,
+                    {},
+                    {},
+                    None,
+                    None,
+                    "",
+                    status,
+                    self.world.now(),
+                    fault.kind if fault else None,
+                )
+            )
         if fault is None:
             return None
         if fault.wait:
@@ -74,18 +97,27 @@ class _Keeper:
         return None
 
     def _mail(self, envelope: Envelope) -> Mail:
-        message = email.message_from_bytes(envelope.original_content or b"", EmailMessage,
-                                           policy=email.policy.default)
-        seen = {box: [a for _, a in email.utils.getaddresses([str(v) for v in message.get_all(box, [])])]
-                for box in ("to", "cc")}
+        message = email.message_from_bytes(envelope.original_content or b"", EmailMessage, policy=email.policy.default)
+        seen = {
+            box: [a for _, a in email.utils.getaddresses([str(v) for v in message.get_all(box, [])])]
+            for box in ("to", "cc")
+        }
         shown = {a.lower() for box in seen.values() for a in box}
         return Mail(
-            id=self.world.ids.hex(16), via="smtp", from_=str(message.get("from", envelope.mail_from or "")),
-            to=seen["to"], cc=seen["cc"], bcc=[a for a in envelope.rcpt_tos if a.lower() not in shown],
-            subject=str(message.get("subject", "")), html=_part(message, "html"), text=_part(message, "plain"),
-            at=self.world.now(), reply_to=str(message.get("reply-to", "")),
+            id=self.world.ids.hex(16),
+            via="smtp",
+            from_=str(message.get("from", envelope.mail_from or "")),
+            to=seen["to"],
+            cc=seen["cc"],
+            bcc=[a for a in envelope.rcpt_tos if a.lower() not in shown],
+            subject=str(message.get("subject", "")),
+            html=_part(message, "html"),
+            text=_part(message, "plain"),
+            at=self.world.now(),
+            reply_to=str(message.get("reply-to", "")),
             headers={name: str(value) for name, value in message.items()},
-            attachments=[a.get_filename() or "" for a in message.iter_attachments()])
+            attachments=[a.get_filename() or "" for a in message.iter_attachments()],
+        )
 
 
 def _part(message: EmailMessage, kind: str) -> str:
@@ -103,9 +135,16 @@ class _Controller(Controller):
 
     def __init__(self, handler: _Keeper, listener: socket.socket) -> None:
         self._listener = listener
-        super().__init__(handler, hostname="127.0.0.1", port=listener.getsockname()[1], authenticator=_welcome,
-                         auth_require_tls=False, auth_required=False, data_size_limit=_MAX_BYTES,
-                         enable_SMTPUTF8=True)
+        super().__init__(
+            handler,
+            hostname="127.0.0.1",
+            port=listener.getsockname()[1],
+            authenticator=_welcome,
+            auth_require_tls=False,
+            auth_required=False,
+            data_size_limit=_MAX_BYTES,
+            enable_SMTPUTF8=True,
+        )
 
     def _create_server(self) -> Any:
         return self.loop.create_server(self._factory_invoker, sock=self._listener)

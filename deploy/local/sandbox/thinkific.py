@@ -1,4 +1,5 @@
 """A stand-in for Thinkific's public API v1: users and enrolments."""
+
 from __future__ import annotations
 
 import json
@@ -8,8 +9,12 @@ from flask import Blueprint, Response, jsonify, request
 
 from local.sandbox.world import Answer, Provider
 
-_BY_STATUS = {401: "API Access is denied", 403: "Access is forbidden", 404: "Record not found",
-              429: "Rate limit exceeded"}
+_BY_STATUS = {
+    401: "API Access is denied",
+    403: "Access is forbidden",
+    404: "Record not found",
+    429: "Rate limit exceeded",
+}
 Json = dict[str, Any]
 View = Response | tuple[Response, int]
 
@@ -44,10 +49,22 @@ class Thinkific(Provider):
 
     def add_user(self, email: str, first_name: str = "Jenny", last_name: str = "Rosen") -> Json:
         """An account that is there already."""
-        user = {"id": self.world.ids.serial(), "first_name": first_name, "last_name": last_name,
-                "full_name": f"{first_name} {last_name}", "email": email, "roles": [], "avatar_url": None,
-                "bio": None, "company": None, "headline": None, "affiliate_code": None, "external_source": None,
-                "custom_profile_fields": [], "created_at": self.world.iso()}
+        user = {
+            "id": self.world.ids.serial(),
+            "first_name": first_name,
+            "last_name": last_name,
+            "full_name": f"{first_name} {last_name}",
+            "email": email,
+            "roles": [],
+            "avatar_url": None,
+            "bio": None,
+            "company": None,
+            "headline": None,
+            "affiliate_code": None,
+            "external_source": None,
+            "custom_profile_fields": [],
+            "created_at": self.world.iso(),
+        }
         self.users[email.lower()] = user
         return user
 
@@ -71,8 +88,15 @@ class Thinkific(Provider):
 
     def _enrollments(self) -> View:
         wanted = {key: request.args.get(f"query[{key}]") for key in ("user_id", "course_id", "email")}
-        return _page([e for e in self.enrollments if all(
-            value in (None, str(e["user_email" if key == "email" else key])) for key, value in wanted.items())])
+        return _page(
+            [
+                e
+                for e in self.enrollments
+                if all(
+                    value in (None, str(e["user_email" if key == "email" else key])) for key, value in wanted.items()
+                )
+            ]
+        )
 
     def _enrol(self) -> View:
         sent = request.get_json(silent=True) or {}
@@ -86,17 +110,37 @@ class Thinkific(Provider):
             return jsonify(errors={"base": ["User is already enrolled in this course"]}), 422
         now = self.world.iso()
         enrollment = {
-            "id": self.world.ids.serial(), "user_id": user["id"], "user_email": user["email"],
-            "user_name": user["full_name"], "course_id": sent["course_id"],
-            "course_name": f"Course {sent['course_id']}", "percentage_completed": "0.0", "expired": False,
-            "is_free_trial": False, "completed": False, "started_at": None, "completed_at": None,
-            "activated_at": sent.get("activated_at") or now, "updated_at": now,
-            "expiry_date": sent.get("expiry_date")}
+            "id": self.world.ids.serial(),
+            "user_id": user["id"],
+            "user_email": user["email"],
+            "user_name": user["full_name"],
+            "course_id": sent["course_id"],
+            "course_name": f"Course {sent['course_id']}",
+            "percentage_completed": "0.0",
+            "expired": False,
+            "is_free_trial": False,
+            "completed": False,
+            "started_at": None,
+            "completed_at": None,
+            "activated_at": sent.get("activated_at") or now,
+            "updated_at": now,
+            "expiry_date": sent.get("expiry_date"),
+        }
         self.enrollments.append(enrollment)
         return jsonify(enrollment), 201
 
 
 def _page(items: list[Json]) -> Response:
-    return jsonify(items=items, meta={"pagination": {
-        "current_page": 1, "next_page": None, "prev_page": None, "total_pages": 1, "total_items": len(items),
-        "entries_info": f"1-{len(items)} of {len(items)}"}})
+    return jsonify(
+        items=items,
+        meta={
+            "pagination": {
+                "current_page": 1,
+                "next_page": None,
+                "prev_page": None,
+                "total_pages": 1,
+                "total_items": len(items),
+                "entries_info": f"1-{len(items)} of {len(items)}",
+            }
+        },
+    )

@@ -1,4 +1,5 @@
 """What all the stand-ins share: time, ids, records, faults and the sandbox's own address."""
+
 from __future__ import annotations
 
 import threading

@@ -60,9 +60,7 @@ RECEIVED = frozenset(
 
 
 #: The shop owes what was bought: not after a full refund, and not while the bank disputes the payment.
-DELIVERED_FOR = frozenset(
-    {PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED, PaymentStatus.PARTIALLY_REFUNDED}
-)
+DELIVERED_FOR = frozenset({PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED, PaymentStatus.PARTIALLY_REFUNDED})
 
 
 def status_of(facts: PaymentFacts) -> PaymentStatus:

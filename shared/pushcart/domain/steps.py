@@ -34,7 +34,9 @@ def wakes_at(order: Order, step: Step) -> Instant | None:
         return None
     if step.state is StepState.RUNNING:
         return step.lease_until
-    if step.state in (StepState.DUE, StepState.FAILED) or (step.state is StepState.WAITING and _needs_done(order, step)):
+    if step.state in (StepState.DUE, StepState.FAILED) or (
+        step.state is StepState.WAITING and _needs_done(order, step)
+    ):
         return step.due_at
     return None
 
@@ -243,4 +245,6 @@ def _die(order: Order, step: Step, reason: str, now: Instant) -> None:
     _finish(step, StepState.DEAD, now)
     order.note(now, f"{step.id} gave up after {step.attempts} attempts: {reason}", step.id)
     if step.phase is not Phase.ATTENTION:  # a mail about a mail that cannot be sent would never end
-        attention.require(order, "dead_step", step.id, f"The step {step.id} could not be done: {reason}", now, again=True)
+        attention.require(
+            order, "dead_step", step.id, f"The step {step.id} could not be done: {reason}", now, again=True
+        )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from babel import Locale
 
+from pushcart import commands
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import Address, Buyer, Line, Payment, Shipping
 from pushcart.mail.formats import Formats, tag_of
@@ -28,9 +29,7 @@ def build(request: StepRequest, catalogue: Catalogue, formats: Formats, words: L
     """The context of one mail. `words` is the locale its words are in, which gives `lang` and `dir`."""
     shop, order = catalogue.shop, request.order
     lines = request.lines or (order.lines if order else [])
-    product = Formats(words, catalogue.shop.timezone).listing(
-        [_product_name(line, catalogue) for line in lines]
-    )
+    product = Formats(words, catalogue.shop.timezone).listing([_product_name(line, catalogue) for line in lines])
     results = _clean(request.results)
     return {
         "lang": tag_of(words),
@@ -45,9 +44,7 @@ def build(request: StepRequest, catalogue: Catalogue, formats: Formats, words: L
         "lines": [_line(line, order.payment.currency, formats) for line in lines] if order else [],
         "results": results,
         "access": [_access(result, product, formats) for result in results.values() if result.get("link")],
-        "refund": _refund(request.refund, order.payment, formats)
-        if order and request.refund is not None
-        else None,
+        "refund": _refund(request.refund, order.payment, formats) if order and request.refund is not None else None,
         "problem": _problem(request.problem, formats) if request.problem else None,
     }
 
@@ -130,6 +127,7 @@ def _order(order: OrderView, formats: Formats) -> dict[str, Any]:
         "total": formats.money(payment.amount_total, currency),
         "refunded": amount(payment.amount_refunded),
         "payment_page": _payment_page(payment),
+        "command": commands.show_order(order.id),
     }
 
 
@@ -204,4 +202,5 @@ def _problem(problem: Problem, formats: Formats) -> dict[str, Any]:
         "text": one_line(problem.text),
         "since": formats.moment(problem.since),
         "command": one_line(problem.command),
+        "remedy": one_line(problem.remedy) if problem.remedy else None,
     }

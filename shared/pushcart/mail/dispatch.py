@@ -53,9 +53,7 @@ class Dispatch:
             note=note,
         )
 
-    def _message(
-        self, settings: EmailStep, request: StepRequest, catalogue: Catalogue, to: list[str]
-    ) -> Message:
+    def _message(self, settings: EmailStep, request: StepRequest, catalogue: Catalogue, to: list[str]) -> Message:
         shop = catalogue.shop
         shop_locale = locale_of(shop.locale) or Locale("en")
         tag = request.order.buyer.locale if request.order and settings.to == "buyer" else None
@@ -76,9 +74,7 @@ class Dispatch:
             mail = self._renderer.render(settings.template, values, formats)
             return replace(message, subject=mail.subject, html=mail.html, text=mail.text)
         if not self._transport.takes_templates:
-            raise BadRequest(
-                "A sendgrid_template needs mail_transport=sendgrid; this shop sends through SMTP."
-            )
+            raise BadRequest("A sendgrid_template needs mail_transport=sendgrid; this shop sends through SMTP.")
         return replace(message, template_id=settings.sendgrid_template, template_data=values)
 
 

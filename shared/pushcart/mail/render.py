@@ -166,9 +166,7 @@ def wrap(text: str) -> str:
     for line in text.strip().splitlines():
         words = line.lstrip()
         hanging = " " * (len(line) - len(words) + (2 if words.startswith(("- ", "* ")) else 0))
-        wrapped = textwrap.wrap(
-            line, WIDTH, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
-        )
+        wrapped = textwrap.wrap(line, WIDTH, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
         # Four spaces mark what has to be copied as it stands.
         lines += [line.rstrip()] if line.startswith("    ") else wrapped or [""]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)) + "\n"

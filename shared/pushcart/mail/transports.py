@@ -49,6 +49,4 @@ def open_transport(config: Config, clock: Clock) -> Transport:
         )
     from pushcart.providers.sendgrid_mail import SendGridMail
 
-    return SendGridMail(
-        config["sendgrid_url"], lambda: config.secret("sendgrid-api-key"), clock, timeout=timeout
-    )
+    return SendGridMail(config["sendgrid_url"], lambda: config.secret("sendgrid-api-key"), clock, timeout=timeout)

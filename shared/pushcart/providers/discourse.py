@@ -11,8 +11,8 @@ import msgspec
 from pushcart.clock import Clock, to_instant
 from pushcart.domain.catalogue import InviteStep
 from pushcart.errors import ProviderRefused
-from pushcart.providers.request import email_of
 from pushcart.providers.http import Http, Moment, web_address
+from pushcart.providers.request import email_of
 from pushcart.stepcall import StepAnswer, StepRequest
 
 NAME = "Discourse"

@@ -12,9 +12,9 @@ from pushcart.domain import money
 from pushcart.domain.catalogue import SequenceStep
 from pushcart.domain.order import Line
 from pushcart.errors import BadRequest, ProviderRefused
-from pushcart.providers.request import email_of, order_of, split_name
 from pushcart.providers.http import Http
 from pushcart.providers.kit_oauth import KitTokens
+from pushcart.providers.request import email_of, order_of, split_name
 from pushcart.stepcall import StepAnswer, StepRequest
 
 NAME = "Kit"

@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 
 from pushcart.domain.catalogue import SequenceStep
-from pushcart.providers.request import email_of
 from pushcart.providers.http import Http
 from pushcart.providers.kit import custom_fields, first_name, purchase_body
+from pushcart.providers.request import email_of
 from pushcart.stepcall import StepAnswer, StepRequest
 
 #: Where v3 lives; v4's address does not serve it.

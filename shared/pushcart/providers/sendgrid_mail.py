@@ -80,9 +80,7 @@ class SendGridMail:
         if is_permanent(status):
             step = _NEXT_STEP.get(status)
             return ProviderRefused(NAME, f"{said}; {step}" if step else said, status=status)
-        return ProviderUnavailable(
-            NAME, said, status=status, retry_after=_seconds(error.headers, "Retry-After")
-        )
+        return ProviderUnavailable(NAME, said, status=status, retry_after=_seconds(error.headers, "Retry-After"))
 
     def _reset(self, headers: Any) -> float | None:
         """Seconds until the limit is lifted; `X-RateLimit-Reset` is a Unix time in seconds.

@@ -19,8 +19,8 @@ import msgspec
 from pushcart import auth
 from pushcart.clock import Clock, to_instant
 from pushcart.domain.catalogue import InviteStep
-from pushcart.providers.request import email_of, order_of
 from pushcart.providers.http import Http, Moment, encode, web_address
+from pushcart.providers.request import email_of, order_of
 from pushcart.stepcall import StepAnswer, StepRequest
 
 NAME = "your platform"

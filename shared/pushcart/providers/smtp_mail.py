@@ -122,15 +122,11 @@ def _our_errors(security: str) -> Iterator[None]:
         raise ProviderUnavailable(NAME, "the server closed the connection") from error
     except smtplib.SMTPNotSupportedError as error:
         text = str(error)
-        step = (
-            f" Check smtp_port and smtp_security={security}." if "STARTTLS" in text or "AUTH" in text else ""
-        )
+        step = f" Check smtp_port and smtp_security={security}." if "STARTTLS" in text or "AUTH" in text else ""
         raise ProviderRefused(NAME, without_addresses(text) + step) from None
     except ssl.SSLError as error:
         reason = getattr(error, "verify_message", "") or error.reason or type(error).__name__
-        raise ProviderUnavailable(
-            NAME, f"no safe connection ({reason}); check smtp_host and smtp_security"
-        ) from error
+        raise ProviderUnavailable(NAME, f"no safe connection ({reason}); check smtp_host and smtp_security") from error
     except smtplib.SMTPException as error:
         raise ProviderRefused(NAME, without_addresses(str(error))) from None
     except OSError as error:

@@ -11,8 +11,8 @@ import msgspec
 from pushcart.clock import Clock, to_instant
 from pushcart.domain.catalogue import InviteStep
 from pushcart.errors import ProviderRefused
-from pushcart.providers.request import email_of, order_of, split_name
 from pushcart.providers.http import Http, Moment
+from pushcart.providers.request import email_of, order_of, split_name
 from pushcart.stepcall import StepAnswer, StepRequest
 
 NAME = "Thinkific"
@@ -106,4 +106,3 @@ class Thinkific:
     def _call(self, method: str, path: str, shape: Any = Any, **request: Any) -> Any:
         headers = {"X-Auth-API-Key": self._api_key(), "X-Auth-Subdomain": self._subdomain}
         return self._http.call(method, _API + path, shape, headers=headers, **request)
-

@@ -23,6 +23,9 @@ from pushcart.stepcall import OrderView, Problem, StepAnswer, StepRequest
 
 log = logging.getLogger(__name__)
 
+#: What one command can put right, by what needs attention.
+REMEDIES = {"dead_step": commands.retry_order, "wrong_amount": commands.release_order}
+
 
 class Driver:
     """Drives orders. `lease_seconds` has to be longer than the gateway client waits for a function."""
@@ -114,7 +117,8 @@ class Driver:
             code="dead_event",
             text=f"The event {event.type} ({event.event_id}) could not be applied: {event.error}",
             since=event.received_at,
-            command=commands.replay_event(event.id),
+            command=commands.show_event(event.id),
+            remedy=commands.replay_event(event.id),
         )
         key = f"{event.id}.dead.{event.attempts}"
         config: dict[str, Any] = {"template": attention.TEMPLATE, "to": "admins"}
@@ -152,7 +156,13 @@ def _request(order: Order, step: Step) -> StepRequest:
     item = attention.about(order, step)
     problem = None
     if item is not None:
-        problem = Problem(code=item.code, text=item.text, since=item.since, command=_command(order, item.code))
+        problem = Problem(
+            code=item.code,
+            text=item.text,
+            since=item.since,
+            command=commands.show_order(order.id),
+            remedy=REMEDIES[item.code](order.id) if item.code in REMEDIES else None,
+        )
     return StepRequest(
         key=step.key,
         step=step.id,
@@ -165,12 +175,6 @@ def _request(order: Order, step: Step) -> StepRequest:
         refund=step.refund,
         problem=problem,
     )
-
-
-def _command(order: Order, code: str) -> str:
-    """What helps: the way on where there is one, else a look at the order."""
-    ways = {"dead_step": commands.retry_order, "wrong_amount": commands.release_order}
-    return ways.get(code, commands.show_order)(order.id)
 
 
 def _results(order: Order, step: Step) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from pushcart.domain import steps
 from pushcart.domain.event import EventStatus, InboxEvent
 from pushcart.domain.order import FulfilmentStatus, Order, PaymentStatus
 from pushcart.errors import BadRequest, Conflict
-from pushcart.repositories import Inbox, Orders, Page
+from pushcart.repositories import Inbox, Orders
 from pushcart.services.intake import Intake
 from pushcart.services.work import Work
 from pushcart.web import Request

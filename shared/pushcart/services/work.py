@@ -5,6 +5,7 @@ The store holds all that matters, so the pool may forget: what it drops, the nex
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import threading
 import time
@@ -92,7 +93,8 @@ class Work:
             waiting = self._queued.get(key)
             if waiting is not None and not waiting.cancelled():
                 return waiting
-            future = self._pool.submit(self._run, key, job, argument)
+            # The context carries the call's id into what the job logs.
+            future = self._pool.submit(contextvars.copy_context().run, self._run, key, job, argument)
             self._queued[key] = future
             return future
 

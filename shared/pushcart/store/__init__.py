@@ -115,4 +115,6 @@ def connect(url: str) -> Store:
         from pushcart.store.sql import SqlStore  # only where SQL is used: SQLAlchemy costs 12 MiB
 
         return SqlStore(url)
-    raise ConfigurationError([f"the secret store-url begins with {url.partition(':')[0]!r}; use sqlite:////path/file.db"])
+    raise ConfigurationError(
+        [f"the secret store-url begins with {url.partition(':')[0]!r}; use sqlite:////path/file.db"]
+    )

@@ -34,9 +34,14 @@ def create_app(handle: Handle, max_body_bytes: int) -> Flask:
         try:
             response = answer(context)
             response.headers.setdefault("X-Call-Id", context.call_id)
-            log_request(method=request.method, path=request.path, status=response.status_code,
-                        ms=(time.perf_counter() - started) * 1000, call_id=context.call_id,
-                        fields=context.log_fields)
+            log_request(
+                method=request.method,
+                path=request.path,
+                status=response.status_code,
+                ms=(time.perf_counter() - started) * 1000,
+                call_id=context.call_id,
+                fields=context.log_fields,
+            )
             return response
         finally:
             CALL_ID.reset(token)
@@ -85,8 +90,7 @@ def internal_error(call_id: str) -> Response:
 
 
 def error_response(status: int, code: str, message: str | None, call_id: str) -> Response:
-    return Response(error_document(code, message or code, call_id), status=status,
-                    content_type="application/json")
+    return Response(error_document(code, message or code, call_id), status=status, content_type="application/json")
 
 
 def error_document(code: str, message: str, call_id: str) -> bytes:

@@ -68,8 +68,10 @@ def to_response(app: Flask, result: object, method: str) -> Response:
 def _parts(result: object) -> tuple[object, object, object]:
     if isinstance(result, dict):
         if result and not KEYS & result.keys():
-            raise InvalidReturn("the handler returned a dict without statusCode, body or headers, but with "
-                                f"{', '.join(map(repr, result))}; put it into 'body'")
+            raise InvalidReturn(
+                "the handler returned a dict without statusCode, body or headers, but with "
+                f"{', '.join(map(repr, result))}; put it into 'body'"
+            )
         return result.get("body"), result.get("statusCode", 200), result.get("headers")
     if isinstance(result, tuple):
         if len(result) == 3:
@@ -95,8 +97,7 @@ def _encode(app: Flask, body: object) -> tuple[bytes, str | None]:
         if isinstance(body, str):
             return body.encode(), "text/plain; charset=utf-8"
         if isinstance(body, (dict, list, int, float)):
-            text = app.json.dumps(body, ensure_ascii=False, allow_nan=False, sort_keys=False,
-                                  separators=(",", ":"))
+            text = app.json.dumps(body, ensure_ascii=False, allow_nan=False, sort_keys=False, separators=(",", ":"))
             return text.encode(), "application/json"
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidReturn(f"the handler's body cannot be encoded: {error}") from error
@@ -108,8 +109,11 @@ def _pairs(headers: object) -> list[tuple[str, str]]:
     if headers is None:
         return []
     if isinstance(headers, Mapping):
-        headers = [(name, value) for name, values in headers.items()
-                   for value in (values if isinstance(values, (list, tuple)) else [values])]
+        headers = [
+            (name, value)
+            for name, values in headers.items()
+            for value in (values if isinstance(values, (list, tuple)) else [values])
+        ]
     try:
         pairs = [(str(name), str(value)) for name, value in headers]
     except (TypeError, ValueError) as error:

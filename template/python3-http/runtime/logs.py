@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from contextvars import ContextVar
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -21,13 +21,12 @@ class JsonLines(JsonFormatter):
     def __init__(self, function_name: str) -> None:
         super().__init__(
             ["levelname", "message", "name"],
-            rename_fields={"levelname": "level", "message": "msg", "name": "logger",
-                           "exc_info": "traceback"},
+            rename_fields={"levelname": "level", "message": "msg", "name": "logger", "exc_info": "traceback"},
             static_fields={"function": function_name},
         )
 
     def add_fields(self, log_data, record, message_dict) -> None:
-        moment = datetime.fromtimestamp(record.created, timezone.utc)
+        moment = datetime.fromtimestamp(record.created, UTC)
         log_data["time"] = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         super().add_fields(log_data, record, message_dict)
         log_data["level"] = record.levelname.lower()
@@ -49,11 +48,9 @@ def configure(function_name: str) -> None:
     threading.excepthook = _log_thread_failure
 
 
-def log_request(*, method: str, path: str, status: int, ms: float, call_id: str,
-                fields: dict | None = None) -> None:
+def log_request(*, method: str, path: str, status: int, ms: float, call_id: str, fields: dict | None = None) -> None:
     """Write the one line of a finished call; never its query string, body or header values."""
-    line = {"msg": "request", "method": method, "path": path, "status": status, "ms": round(ms, 1),
-            "call_id": call_id}
+    line = {"msg": "request", "method": method, "path": path, "status": status, "ms": round(ms, 1), "call_id": call_id}
     extra = {name: value for name, value in (fields or {}).items() if name not in line}
     log.log(logging.ERROR if status >= 500 else logging.INFO, line | extra)
 
@@ -62,5 +59,4 @@ def _log_thread_failure(failure: threading.ExceptHookArgs) -> None:
     if failure.exc_type is SystemExit:
         return
     thread = failure.thread.name if failure.thread else "unknown"
-    log.error("the thread %s died", thread,
-              exc_info=(failure.exc_type, failure.exc_value, failure.exc_traceback))
+    log.error("the thread %s died", thread, exc_info=(failure.exc_type, failure.exc_value, failure.exc_traceback))

@@ -47,8 +47,13 @@ class RefusalTask(ErrorTask):
         self.content_length = len(document)
         self.channel.linger = True
         self.write(document)
-        log_request(method=getattr(request, "command", "-"), path=getattr(request, "path", "-"),
-                    status=error.code, ms=(time.time() - self.start_time) * 1000, call_id=call_id)
+        log_request(
+            method=getattr(request, "command", "-"),
+            path=getattr(request, "path", "-"),
+            status=error.code,
+            ms=(time.time() - self.start_time) * 1000,
+            call_id=call_id,
+        )
 
 
 class Channel(HTTPChannel):
@@ -117,10 +122,17 @@ class Server:
     def __init__(self, app: Flask, settings: Settings) -> None:
         """Bind and listen; raises OSError when the address is taken."""
         self._server = create_server(
-            app, host=settings.host, port=settings.port, threads=settings.threads, ident=None,
+            app,
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            ident=None,
             # Twice the limit: waitress counts a chunked body's framing too. The app enforces the limit.
             max_request_body_size=2 * settings.max_body_bytes + 65536,
-            asyncore_use_poll=True, connection_limit=500, log_socket_errors=False)
+            asyncore_use_poll=True,
+            connection_limit=500,
+            log_socket_errors=False,
+        )
         self._server.channel_class = Channel
         self._server.max_body_bytes = settings.max_body_bytes
         self._server.draining = False

@@ -1,4 +1,5 @@
 """A sandbox on free ports, with a clock that stands still, and a webhook that listens."""
+
 from __future__ import annotations
 
 import threading
@@ -93,8 +94,7 @@ def shirt() -> dict:
 
 @pytest.fixture
 def api(sb: Sandbox) -> stripe.StripeClient:
-    return stripe.StripeClient("sk_test_51sandbox", base_addresses={"api": f"{sb.url}/stripe"},
-                               max_network_retries=0)
+    return stripe.StripeClient("sk_test_51sandbox", base_addresses={"api": f"{sb.url}/stripe"}, max_network_retries=0)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """Course platforms over HTTP: Discourse, Thinkific, and any platform that takes signed JSON."""
+
 from __future__ import annotations
 
 import hashlib
@@ -26,8 +27,9 @@ def thinkific(sb: Sandbox, method: str, path: str, headers: dict = THINKIFIC, **
 @pytest.mark.parametrize("form", [False, True])
 def test_an_invitation_has_a_link_and_is_made_once(sb: Sandbox, form: bool) -> None:
     body = {"email": "ada@example.com", "skip_email": "true", ("group_ids[]" if form else "group_ids"): [41, 42]}
-    first, again = (discourse(sb, "POST", "/invites.json", **({"data": body} if form else {"json": body})).json()
-                    for _ in range(2))
+    first, again = (
+        discourse(sb, "POST", "/invites.json", **({"data": body} if form else {"json": body})).json() for _ in range(2)
+    )
     assert first == again
     assert first["link"].startswith(f"{sb.url}/discourse/invites/")
     assert first["email"] == "ada@example.com"
@@ -115,9 +117,11 @@ def test_a_platform_answers_signed_json_with_a_link(sb: Sandbox) -> None:
 
 def test_a_platform_honours_an_idempotency_key(sb: Sandbox) -> None:
     """Without a secret no signature is asked for."""
+
     def post(order: str) -> requests.Response:
-        return requests.post(f"{sb.url}/platform/hook", json={"order": order}, timeout=5,
-                             headers={"Idempotency-Key": "ord_1.invite"})
+        return requests.post(
+            f"{sb.url}/platform/hook", json={"order": order}, timeout=5, headers={"Idempotency-Key": "ord_1.invite"}
+        )
 
     assert post("ord_1").json() == post("ord_1").json()
     assert post("ord_2").status_code == 409

@@ -1,4 +1,5 @@
 """Every kind of fault, seen from a real client."""
+
 from __future__ import annotations
 
 import time
@@ -17,12 +18,22 @@ def get(sb: Sandbox, timeout: float = 5, path: str = SITE) -> requests.Response:
     return requests.get(sb.url + path, headers=KEYS, timeout=timeout)
 
 
-@pytest.mark.parametrize(("status", "error"), [
-    (400, stripe.InvalidRequestError), (401, stripe.AuthenticationError), (402, stripe.CardError),
-    (403, stripe.PermissionError), (404, stripe.InvalidRequestError), (429, stripe.RateLimitError),
-    (500, stripe.APIError), (503, stripe.APIError)])
-def test_a_status_comes_in_the_providers_own_shape(sb: Sandbox, api: stripe.StripeClient, status: int,
-                                                   error: type[stripe.StripeError]) -> None:
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, stripe.InvalidRequestError),
+        (401, stripe.AuthenticationError),
+        (402, stripe.CardError),
+        (403, stripe.PermissionError),
+        (404, stripe.InvalidRequestError),
+        (429, stripe.RateLimitError),
+        (500, stripe.APIError),
+        (503, stripe.APIError),
+    ],
+)
+def test_a_status_comes_in_the_providers_own_shape(
+    sb: Sandbox, api: stripe.StripeClient, status: int, error: type[stripe.StripeError]
+) -> None:
     """So that the SDK raises what it raises in earnest; with Retry-After when it is asked for."""
     sb.fault("stripe", "status", status=status, retry_after=7)
     with pytest.raises(error) as failed:
@@ -33,10 +44,16 @@ def test_a_status_comes_in_the_providers_own_shape(sb: Sandbox, api: stripe.Stri
     assert api.v1.events.list().data == []
 
 
-@pytest.mark.parametrize(("provider", "shape"), [
-    ("kit", lambda body: body["errors"][0]), ("sendgrid", lambda body: body["errors"][0]["message"]),
-    ("discourse", lambda body: body["errors"][0]), ("thinkific", lambda body: body["error"]),
-    ("platform", lambda body: body["error"])])
+@pytest.mark.parametrize(
+    ("provider", "shape"),
+    [
+        ("kit", lambda body: body["errors"][0]),
+        ("sendgrid", lambda body: body["errors"][0]["message"]),
+        ("discourse", lambda body: body["errors"][0]),
+        ("thinkific", lambda body: body["error"]),
+        ("platform", lambda body: body["error"]),
+    ],
+)
 def test_every_provider_has_its_shape(sb: Sandbox, provider: str, shape) -> None:
     sb.fault(provider, "status", status=503, retry_after=3)
     answer = requests.post(f"{sb.url}/{provider}/anything", timeout=5)
@@ -74,7 +91,7 @@ def test_a_lost_answer_has_done_its_work(sb: Sandbox, api: stripe.StripeClient) 
     sb.fault("stripe", "lost_answer", method="POST", path="^/v1/products$")
     with pytest.raises(stripe.APIConnectionError):
         api.v1.products.create({"name": "Mug"}, {"idempotency_key": "k"})
-    made, = api.v1.products.list().data
+    (made,) = api.v1.products.list().data
     assert api.v1.products.create({"name": "Mug"}, {"idempotency_key": "k"}).id == made.id
     assert [c.status for c in sb.calls("stripe", "POST")] == [None, 200]
 
@@ -128,7 +145,11 @@ def test_faults_are_counted_matched_and_cleared(sb: Sandbox) -> None:
     sb.fault("discourse", "status", status=500, path=r"^/site", times=2)
     sb.fault("discourse", "status", status=429, method="put", times=None)
     assert [get(sb, path=path).status_code for path in ("/discourse/u/search/users.json", SITE, SITE, SITE)] == [
-        200, 500, 500, 200]
+        200,
+        500,
+        500,
+        200,
+    ]
     put = f"{sb.url}/discourse/groups/1/members.json"
     assert {requests.put(put, headers=KEYS, timeout=5).status_code for _ in range(3)} == {429}
     sb.world.faults.clear()
@@ -142,12 +163,17 @@ def test_one_providers_fault_is_not_anothers(sb: Sandbox, api: stripe.StripeClie
     assert get(sb).status_code == 200
 
 
-@pytest.mark.parametrize(("rule", "words"), [
-    ({"provider": "paypal", "kind": "status", "status": 500}, "unknown provider"),
-    ({"provider": "kit", "kind": "mood"}, "unknown fault"), ({"provider": "smtp", "kind": "html"}, "unknown fault"),
-    ({"provider": "kit", "kind": "status"}, "needs a status"),
-    ({"provider": "kit", "kind": "timeout", "times": 0}, "times must be"),
-    ({"provider": "kit", "kind": "timeout", "path": "("}, "regular expression")])
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ({"provider": "paypal", "kind": "status", "status": 500}, "unknown provider"),
+        ({"provider": "kit", "kind": "mood"}, "unknown fault"),
+        ({"provider": "smtp", "kind": "html"}, "unknown fault"),
+        ({"provider": "kit", "kind": "status"}, "needs a status"),
+        ({"provider": "kit", "kind": "timeout", "times": 0}, "times must be"),
+        ({"provider": "kit", "kind": "timeout", "path": "("}, "regular expression"),
+    ],
+)
 def test_a_fault_that_makes_no_sense_is_refused(sb: Sandbox, rule: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         sb.fault(**rule)
@@ -158,8 +184,9 @@ def test_a_fault_that_makes_no_sense_is_refused(sb: Sandbox, rule: dict, words: 
 
 def test_faults_over_http(sb: Sandbox) -> None:
     url = f"{sb.url}/_sandbox/faults"
-    made = requests.post(url, json={"provider": "discourse", "kind": "status", "status": 503, "times": None},
-                         timeout=5).json()
+    made = requests.post(
+        url, json={"provider": "discourse", "kind": "status", "status": 503, "times": None}, timeout=5
+    ).json()
     assert requests.get(url, timeout=5).json()["faults"] == [made]
     assert get(sb).status_code == 503
     assert requests.delete(url, params={"id": made["id"]}, timeout=5).json() == {"faults": []}

@@ -1,4 +1,5 @@
 """Kit over HTTP: OAuth with rotating refresh tokens, purchases, subscribers, sequences; and the older v3."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -8,25 +9,48 @@ import requests
 
 from local.sandbox import Sandbox
 
-PURCHASE = {"transaction_id": "ord_1", "email_address": "ada@example.com", "currency": "eur", "status": "paid",
-            "transaction_time": "2026-11-20T12:00:00Z", "subtotal": 49.0, "tax": 0, "shipping": 0, "discount": 0,
-            "total": 49.0, "products": [{"pid": "prod_1", "lid": "li_1", "name": "Course", "sku": "course",
-                                         "unit_price": 49.0, "quantity": 1}]}
+PURCHASE = {
+    "transaction_id": "ord_1",
+    "email_address": "ada@example.com",
+    "currency": "eur",
+    "status": "paid",
+    "transaction_time": "2026-11-20T12:00:00Z",
+    "subtotal": 49.0,
+    "tax": 0,
+    "shipping": 0,
+    "discount": 0,
+    "total": 49.0,
+    "products": [
+        {"pid": "prod_1", "lid": "li_1", "name": "Course", "sku": "course", "unit_price": 49.0, "quantity": 1}
+    ],
+}
 
 
 @pytest.fixture
 def call(sb: Sandbox) -> Any:
     """call(method, path, json, key=..., token=...) against the sandbox's Kit; by default with the access token."""
-    def send(method: str, path: str, body: dict | None = None, *, key: str | None = None,
-             token: str | None = None) -> requests.Response:
+
+    def send(
+        method: str, path: str, body: dict | None = None, *, key: str | None = None, token: str | None = None
+    ) -> requests.Response:
         headers = {"X-Kit-Api-Key": key} if key else {"Authorization": f"Bearer {token or sb.kit.access_token}"}
         return requests.request(method, f"{sb.url}/kit{path}", json=body, headers=headers, timeout=5)
+
     return send
 
 
 def refresh(sb: Sandbox, token: str, **change: str) -> requests.Response:
-    return requests.post(f"{sb.url}/kit/v4/oauth/token", timeout=5, json={
-        "grant_type": "refresh_token", "client_id": "app", "client_secret": "s", "refresh_token": token, **change})
+    return requests.post(
+        f"{sb.url}/kit/v4/oauth/token",
+        timeout=5,
+        json={
+            "grant_type": "refresh_token",
+            "client_id": "app",
+            "client_secret": "s",
+            "refresh_token": token,
+            **change,
+        },
+    )
 
 
 @pytest.mark.parametrize("body", [PURCHASE, {"purchase": PURCHASE}])
@@ -42,11 +66,16 @@ def test_a_purchase_is_kept_once(sb: Sandbox, call: Any, body: dict) -> None:
     assert list(sb.kit.purchases) == ["ord_1"]
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"transaction_id": ""}, "transaction_id can't be blank"), ({"email_address": "x"}, "Email address is invalid"),
-    ({"products": []}, "Products can't be blank"), ({"transaction_time": "soon"}, "Transaction time is invalid"),
-    ({"products": [{"name": "Course", "pid": 1, "lid": 1}]}, "Sku can't be blank for product: Course"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"transaction_id": ""}, "transaction_id can't be blank"),
+        ({"email_address": "x"}, "Email address is invalid"),
+        ({"products": []}, "Products can't be blank"),
+        ({"transaction_time": "soon"}, "Transaction time is invalid"),
+        ({"products": [{"name": "Course", "pid": 1, "lid": 1}]}, "Sku can't be blank for product: Course"),
+    ],
+)
 def test_an_incomplete_purchase_is_422(call: Any, change: dict, words: str) -> None:
     answer = call("POST", "/v4/purchases", {**PURCHASE, **change})
     assert answer.status_code == 422
@@ -103,8 +132,10 @@ def test_a_token_outlives_a_restart_of_the_sandbox(sb: Sandbox) -> None:
         assert refresh(other, rotated[:-1] + ("0" if rotated[-1] != "0" else "1")).status_code == 400
 
 
-@pytest.mark.parametrize(("change", "status", "error"), [
-    ({"grant_type": "password"}, 400, "unsupported_grant_type"), ({"client_id": ""}, 401, "invalid_client")])
+@pytest.mark.parametrize(
+    ("change", "status", "error"),
+    [({"grant_type": "password"}, 400, "unsupported_grant_type"), ({"client_id": ""}, 401, "invalid_client")],
+)
 def test_other_grants_are_refused(sb: Sandbox, change: dict, status: int, error: str) -> None:
     answer = refresh(sb, sb.kit.refresh_token, **change)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
@@ -162,8 +193,7 @@ def test_v3_takes_the_secret_in_the_body(sb: Sandbox) -> None:
     assert post("/purchases", {"purchase": PURCHASE}).status_code == 401
     refused = post("/purchases", {"api_secret": "s", "purchase": {**PURCHASE, "transaction_id": ""}})
     assert refused.status_code == 400
-    assert refused.json() == {
-        "error": "Your request is missing parameters", "message": "transaction_id can't be blank"}
+    assert refused.json() == {"error": "Your request is missing parameters", "message": "transaction_id can't be blank"}
     first, again = (post("/purchases", {"api_secret": "s", "purchase": PURCHASE}).json() for _ in range(2))
     assert first == again
     assert first["transaction_id"] == "ord_1"

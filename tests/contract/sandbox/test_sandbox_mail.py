@@ -1,4 +1,5 @@
 """SendGrid through its official client, SMTP through smtplib: what is kept and what is refused."""
+
 from __future__ import annotations
 
 import json
@@ -15,8 +16,13 @@ from local.sandbox import Sandbox
 
 
 def letter(**change: object) -> dict:
-    return {"personalizations": [{"to": [{"email": "ada@example.com"}]}], "from": {"email": "shop@example.com"},
-            "subject": "Thanks", "content": [{"type": "text/plain", "value": "Hello"}], **change}
+    return {
+        "personalizations": [{"to": [{"email": "ada@example.com"}]}],
+        "from": {"email": "shop@example.com"},
+        "subject": "Thanks",
+        "content": [{"type": "text/plain", "value": "Hello"}],
+        **change,
+    }
 
 
 @pytest.fixture
@@ -25,14 +31,19 @@ def sendgrid(sb: Sandbox) -> SendGridAPIClient:
 
 
 def test_a_mail_is_accepted_with_an_empty_answer_and_kept(sb: Sandbox, sendgrid: SendGridAPIClient) -> None:
-    mail = Mail(From("shop@example.com", "The shop"), To("ada@example.com", "Ada"), "Danke schön",
-                plain_text_content="Hallo", html_content="<p>Hallo</p>")
+    mail = Mail(
+        From("shop@example.com", "The shop"),
+        To("ada@example.com", "Ada"),
+        "Danke schön",
+        plain_text_content="Hallo",
+        html_content="<p>Hallo</p>",
+    )
     mail.add_custom_arg(CustomArg("order_id", "ord_1"))
     mail.add_header(Header("X-Order", "ord_1"))
     answer = sendgrid.send(mail)
     assert (answer.status_code, answer.body) == (202, b"")
     assert answer.headers["X-Message-Id"]
-    kept, = sb.mails()
+    (kept,) = sb.mails()
     assert (kept.via, kept.from_, kept.to) == ("sendgrid", "The shop <shop@example.com>", ["ada@example.com"])
     assert (kept.subject, kept.text, kept.html) == ("Danke schön", "Hallo", "<p>Hallo</p>")
     assert kept.custom_args == {"order_id": "ord_1"}
@@ -51,7 +62,9 @@ def test_each_personalization_is_a_mail_of_its_own(sb: Sandbox, sendgrid: SendGr
         mail.add_personalization(person)
     sendgrid.send(mail)
     assert sorted((m.to, m.template_id, m.template_data["name"]) for m in sb.mails()) == [
-        (["ada@example.com"], "d-123", "ada"), (["bob@example.com"], "d-123", "bob")]
+        (["ada@example.com"], "d-123", "ada"),
+        (["bob@example.com"], "d-123", "bob"),
+    ]
     assert [m.to for m in sb.mails(to="BOB@example.com")] == [["bob@example.com"]]
 
 
@@ -62,18 +75,25 @@ def test_a_wrong_key_is_refused(sb: Sandbox) -> None:
     assert sb.mails() == []
 
 
-@pytest.mark.parametrize(("change", "field"), [
-    ({"personalizations": []}, "personalizations"), ({"personalizations": [{}]}, "personalizations.0.to"),
-    ({"personalizations": [{"to": [{"email": "nobody"}]}]}, "personalizations.0.to.0.email"),
-    ({"from": None}, "from.email"), ({"content": None}, "content"), ({"subject": ""}, "subject"),
-    ({"content": [{"type": "text/plain", "value": ""}]}, "content.0.value"),
-    ({"content": [{"type": "text/html", "value": "a"}, {"type": "text/plain", "value": "b"}]}, "content"),
-])
-def test_an_incomplete_mail_is_refused_by_field(sb: Sandbox, sendgrid: SendGridAPIClient, change: dict,
-                                                field: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"personalizations": []}, "personalizations"),
+        ({"personalizations": [{}]}, "personalizations.0.to"),
+        ({"personalizations": [{"to": [{"email": "nobody"}]}]}, "personalizations.0.to.0.email"),
+        ({"from": None}, "from.email"),
+        ({"content": None}, "content"),
+        ({"subject": ""}, "subject"),
+        ({"content": [{"type": "text/plain", "value": ""}]}, "content.0.value"),
+        ({"content": [{"type": "text/html", "value": "a"}, {"type": "text/plain", "value": "b"}]}, "content"),
+    ],
+)
+def test_an_incomplete_mail_is_refused_by_field(
+    sb: Sandbox, sendgrid: SendGridAPIClient, change: dict, field: str
+) -> None:
     with pytest.raises(python_http_client.BadRequestsError) as refused:
         sendgrid.send(letter(**change))
-    error, = refused.value.to_dict["errors"]
+    (error,) = refused.value.to_dict["errors"]
     assert error["field"] == field
     assert error["message"]
     assert sb.mails() == []
@@ -90,8 +110,9 @@ def test_sandbox_mode_checks_a_mail_and_does_not_send_it(sb: Sandbox, sendgrid: 
 
 
 def test_what_is_no_json_is_a_bad_request(sb: Sandbox) -> None:
-    answer = requests.post(f"{sb.url}/sendgrid/v3/mail/send", data=b"{", timeout=5,
-                           headers={"Authorization": "Bearer SG.test"})
+    answer = requests.post(
+        f"{sb.url}/sendgrid/v3/mail/send", data=b"{", timeout=5, headers={"Authorization": "Bearer SG.test"}
+    )
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["message"] == "Bad Request"
 
@@ -129,7 +150,7 @@ def post(sb: Sandbox, subject: str = "Grüße", user: str | None = None) -> None
 @pytest.mark.parametrize("user", [None, "apikey"])
 def test_smtp_keeps_a_mail_with_and_without_a_login(sb: Sandbox, user: str | None) -> None:
     post(sb, user=user)
-    kept, = sb.mails(to="hidden@example.com")
+    (kept,) = sb.mails(to="hidden@example.com")
     assert (kept.via, kept.from_, kept.to) == ("smtp", "The shop <shop@example.com>", ["ada@example.com"])
     assert (kept.cc, kept.bcc) == (["c@example.com"], ["hidden@example.com"])
     assert kept.subject == "Grüße"
@@ -166,8 +187,7 @@ def test_smtp_refuses_a_recipient_or_a_sender(sb: Sandbox) -> None:
     sb.fault("smtp", "status", method="RCPT", status=550, path="ada@", times=None)
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "shop@example.com", "ada@example.com", "x"
-    with smtplib.SMTP("127.0.0.1", sb.smtp_port, timeout=5) as client, \
-            pytest.raises(smtplib.SMTPRecipientsRefused):
+    with smtplib.SMTP("127.0.0.1", sb.smtp_port, timeout=5) as client, pytest.raises(smtplib.SMTPRecipientsRefused):
         client.send_message(message)
     sb.fault("smtp", "status", method="MAIL", status=452)
     with smtplib.SMTP("127.0.0.1", sb.smtp_port, timeout=5) as client, pytest.raises(smtplib.SMTPSenderRefused):

@@ -1,4 +1,5 @@
 """The sandbox's own pages and admin API: overview, inbox, calls, faults, time travel; and the command."""
+
 from __future__ import annotations
 
 import os
@@ -18,11 +19,21 @@ EVIL = "<script>parent.alert(1)</script>"
 
 def send(sb: Sandbox, **change: object) -> str:
     """A mail through SendGrid; returns its id."""
-    requests.post(f"{sb.url}/sendgrid/v3/mail/send", headers={"Authorization": "Bearer SG.x"}, timeout=5, json={
-        "personalizations": [{"to": [{"email": "ada@example.com"}]}], "from": {"email": "shop@example.com"},
-        "subject": f"Thanks {EVIL}", "content": [{"type": "text/plain", "value": f"plain {EVIL}"},
-                                                 {"type": "text/html", "value": f"<head></head><p>Hello</p>{EVIL}"}],
-        **change}).raise_for_status()
+    requests.post(
+        f"{sb.url}/sendgrid/v3/mail/send",
+        headers={"Authorization": "Bearer SG.x"},
+        timeout=5,
+        json={
+            "personalizations": [{"to": [{"email": "ada@example.com"}]}],
+            "from": {"email": "shop@example.com"},
+            "subject": f"Thanks {EVIL}",
+            "content": [
+                {"type": "text/plain", "value": f"plain {EVIL}"},
+                {"type": "text/html", "value": f"<head></head><p>Hello</p>{EVIL}"},
+            ],
+            **change,
+        },
+    ).raise_for_status()
     return sb.mails()[-1].id
 
 
@@ -51,9 +62,14 @@ def test_an_empty_overview_says_what_is_missing(sb: Sandbox) -> None:
     assert "No mails yet" in text
 
 
-@pytest.mark.parametrize(("buttons", "event"), [
-    (["refund"], "charge.refunded"), (["dispute", "won"], "charge.dispute.closed"),
-    (["dispute", "lost"], "charge.dispute.closed")])
+@pytest.mark.parametrize(
+    ("buttons", "event"),
+    [
+        (["refund"], "charge.refunded"),
+        (["dispute", "won"], "charge.dispute.closed"),
+        (["dispute", "lost"], "charge.dispute.closed"),
+    ],
+)
 def test_the_overview_refunds_and_disputes_a_sale(sb: Sandbox, link: str, buttons: list[str], event: str) -> None:
     session = sb.stripe.buy(link).object["id"]
     for button in buttons:
@@ -102,8 +118,18 @@ def test_the_inbox_lists_newest_first_and_searches(sb: Sandbox) -> None:
 
 
 def test_a_template_mail_shows_its_data(sb: Sandbox) -> None:
-    mail = send(sb, content=None, subject="", template_id="d-42", personalizations=[
-        {"to": [{"email": "ada@example.com"}], "dynamic_template_data": {"name": f"Ada {EVIL}", "lines": [{"n": 1}]}}])
+    mail = send(
+        sb,
+        content=None,
+        subject="",
+        template_id="d-42",
+        personalizations=[
+            {
+                "to": [{"email": "ada@example.com"}],
+                "dynamic_template_data": {"name": f"Ada {EVIL}", "lines": [{"n": 1}]},
+            }
+        ],
+    )
     text = page(sb, f"/mails/{mail}")
     assert "<code>d-42</code>" in text
     assert re.search(r'<th scope="row">name</th><td>Ada &lt;script', text)
@@ -155,8 +181,11 @@ def test_time_travel_writes_the_clock_file(tmp_path: Path, clock, course: dict) 
         assert [e["type"] for e in sb.stripe.events(about=opened)] == ["checkout.session.expired"]
         file.write_text("10")
         assert requests.get(f"{sb.url}/_sandbox/clock", timeout=5).json()["ahead_seconds"] == 10
-        for path, how in (("/_sandbox/clock", {"json": {"advance_seconds": -1}}),
-                          ("/clock", {"data": {"advance_seconds": "soon"}}), ("/_sandbox/clock", {"json": {}})):
+        for path, how in (
+            ("/_sandbox/clock", {"json": {"advance_seconds": -1}}),
+            ("/clock", {"data": {"advance_seconds": "soon"}}),
+            ("/_sandbox/clock", {"json": {}}),
+        ):
             assert requests.post(sb.url + path, timeout=5, **how).status_code == 400
 
 

@@ -1,4 +1,5 @@
 """The hosted pay page, used as a browser without script uses it."""
+
 from __future__ import annotations
 
 import re
@@ -18,18 +19,20 @@ class Browser:
 
     def press(self, button: str, **filled: str) -> requests.Response:
         values = dict(re.findall(r'<input id="(\w+)"[^>]* value="([^"]*)"', self.page.text))
-        values |= {name: re.search(rf'<select id="{name}".*?value="([^"]*)" selected', self.page.text, re.S)[1]
-                   for name in ("country", "locale")}
+        values |= {
+            name: re.search(rf'<select id="{name}".*?value="([^"]*)" selected', self.page.text, re.S)[1]
+            for name in ("country", "locale")
+        }
         self.page = requests.post(self.page.url, data={**values, **filled, "do": button}, timeout=5)
         return self.page
 
 
-@pytest.mark.parametrize(("currency", "amount", "shown"), [
-    ("eur", 4900, "49.00 EUR"), ("jpy", 1200, "1,200 JPY"), ("kwd", 1500, "1.500 KWD")])
-def test_the_page_shows_the_lines_and_the_right_decimals(sb: Sandbox, currency: str, amount: int,
-                                                         shown: str) -> None:
-    link = sb.stripe.add_payment_link([{"sku": "x", "name": "<b>Mug</b>", "unit_amount": amount,
-                                        "currency": currency}])
+@pytest.mark.parametrize(
+    ("currency", "amount", "shown"),
+    [("eur", 4900, "49.00 EUR"), ("jpy", 1200, "1,200 JPY"), ("kwd", 1500, "1.500 KWD")],
+)
+def test_the_page_shows_the_lines_and_the_right_decimals(sb: Sandbox, currency: str, amount: int, shown: str) -> None:
+    link = sb.stripe.add_payment_link([{"sku": "x", "name": "<b>Mug</b>", "unit_amount": amount, "currency": currency}])
     page = requests.get(link["url"], timeout=5)
     assert f"<h1>Pay {shown}</h1>" in page.text
     assert "&lt;b&gt;Mug&lt;/b&gt;" in page.text
@@ -95,15 +98,26 @@ def test_cancelling_leaves_the_page_open(sb: Sandbox, link: str) -> None:
 
 def test_a_session_of_the_cart_leads_back_to_the_shop(sb: Sandbox, api: stripe.StripeClient) -> None:
     """`{CHECKOUT_SESSION_ID}` is filled in, and cancelling goes to the shop too."""
-    made = api.v1.checkout.sessions.create({
-        "success_url": "http://shop.example/thanks?session={CHECKOUT_SESSION_ID}", "mode": "payment",
-        "cancel_url": "http://shop.example/cart",
-        "line_items": [{"quantity": 1, "price_data": {"currency": "eur", "unit_amount": 100,
-                                                      "product_data": {"name": "Tea"}}}]})
-    for wish, target in (("cancel", "http://shop.example/cart"),
-                         ("pay", f"http://shop.example/thanks?session={made.id}")):
-        answer = requests.post(made.url, timeout=5, allow_redirects=False, data={
-            "do": wish, "email": "ada@example.com", "name": "Ada", "country": "PL"})
+    made = api.v1.checkout.sessions.create(
+        {
+            "success_url": "http://shop.example/thanks?session={CHECKOUT_SESSION_ID}",
+            "mode": "payment",
+            "cancel_url": "http://shop.example/cart",
+            "line_items": [
+                {"quantity": 1, "price_data": {"currency": "eur", "unit_amount": 100, "product_data": {"name": "Tea"}}}
+            ],
+        }
+    )
+    for wish, target in (
+        ("cancel", "http://shop.example/cart"),
+        ("pay", f"http://shop.example/thanks?session={made.id}"),
+    ):
+        answer = requests.post(
+            made.url,
+            timeout=5,
+            allow_redirects=False,
+            data={"do": wish, "email": "ada@example.com", "name": "Ada", "country": "PL"},
+        )
         assert (answer.status_code, answer.headers["Location"]) == (303, target)
 
 

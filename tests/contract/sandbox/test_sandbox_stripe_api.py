@@ -1,4 +1,5 @@
 """Stripe's API as the official SDK sees it: objects, lists, expansion, idempotency, errors."""
+
 from __future__ import annotations
 
 import pytest
@@ -7,10 +8,23 @@ import stripe
 
 from local.sandbox import Sandbox
 
-CART = {"mode": "payment", "success_url": "http://127.0.0.1/ok?session={CHECKOUT_SESSION_ID}",
-        "client_reference_id": "ord_1", "locale": "pl", "metadata": {"order_id": "ord_1"},
-        "line_items": [{"quantity": 3, "price_data": {
-            "currency": "jpy", "unit_amount": 800, "product_data": {"name": "Tea", "metadata": {"sku": "tea"}}}}]}
+CART = {
+    "mode": "payment",
+    "success_url": "http://127.0.0.1/ok?session={CHECKOUT_SESSION_ID}",
+    "client_reference_id": "ord_1",
+    "locale": "pl",
+    "metadata": {"order_id": "ord_1"},
+    "line_items": [
+        {
+            "quantity": 3,
+            "price_data": {
+                "currency": "jpy",
+                "unit_amount": 800,
+                "product_data": {"name": "Tea", "metadata": {"sku": "tea"}},
+            },
+        }
+    ],
+}
 
 
 def test_a_key_is_needed_and_only_test_keys_open_the_door(sb: Sandbox) -> None:
@@ -47,27 +61,43 @@ def test_a_cart_becomes_a_session_with_its_own_lines(api: stripe.StripeClient) -
 
 
 def test_a_session_adds_the_first_shipping_option(api: stripe.StripeClient) -> None:
-    session = api.v1.checkout.sessions.create({**CART, "shipping_options": [
-        {"shipping_rate_data": {"display_name": "Post", "type": "fixed_amount",
-                                "fixed_amount": {"amount": 500, "currency": "jpy"}}}]})
+    session = api.v1.checkout.sessions.create(
+        {
+            **CART,
+            "shipping_options": [
+                {
+                    "shipping_rate_data": {
+                        "display_name": "Post",
+                        "type": "fixed_amount",
+                        "fixed_amount": {"amount": 500, "currency": "jpy"},
+                    }
+                }
+            ],
+        }
+    )
     assert session.amount_subtotal == 2400
     assert session.amount_total == 2900
     assert session.total_details.amount_shipping == session.shipping_cost.amount_total == 500
 
 
-@pytest.mark.parametrize(("change", "param"), [
-    ({"line_items": []}, "line_items"),
-    ({"success_url": ""}, "success_url"),
-    ({"line_items": [{"price_data": {"currency": "eur", "unit_amount": 1, "product_data": {"name": "x"}}}]},
-     "line_items[0][quantity]"),
-    ({"line_items": [{"quantity": 1, "price": "price_none"}]}, "line_items[0][price]"),
-    ({"line_items": [{"quantity": 0, "price": "price_none"}]}, "line_items[0][quantity]"),
-    ({"expires_at": 1}, "expires_at"),
-    ({"mode": "subscription"}, "mode"),
-    ({"metadata": {"long": "x" * 501}}, "metadata[long]"),
-    ({"colour": "red"}, "colour"),
-    ({"shipping_address_collection": {"countries": ["PL"]}}, "shipping_address_collection[countries]"),
-])
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"line_items": []}, "line_items"),
+        ({"success_url": ""}, "success_url"),
+        (
+            {"line_items": [{"price_data": {"currency": "eur", "unit_amount": 1, "product_data": {"name": "x"}}}]},
+            "line_items[0][quantity]",
+        ),
+        ({"line_items": [{"quantity": 1, "price": "price_none"}]}, "line_items[0][price]"),
+        ({"line_items": [{"quantity": 0, "price": "price_none"}]}, "line_items[0][quantity]"),
+        ({"expires_at": 1}, "expires_at"),
+        ({"mode": "subscription"}, "mode"),
+        ({"metadata": {"long": "x" * 501}}, "metadata[long]"),
+        ({"colour": "red"}, "colour"),
+        ({"shipping_address_collection": {"countries": ["PL"]}}, "shipping_address_collection[countries]"),
+    ],
+)
 def test_a_session_that_stripe_would_refuse_is_refused(api: stripe.StripeClient, change: dict, param: str) -> None:
     """Every refusal names the parameter; unknown ones are checked against the SDK's own declarations."""
     with pytest.raises(stripe.InvalidRequestError) as refused:
@@ -78,8 +108,10 @@ def test_a_session_that_stripe_would_refuse_is_refused(api: stripe.StripeClient,
 
 def test_prices_of_two_currencies_do_not_mix(sb: Sandbox, api: stripe.StripeClient) -> None:
     product = api.v1.products.create({"name": "Mug", "metadata": {"sku": "mug"}})
-    items = [{"quantity": 1, "price": api.v1.prices.create(
-        {"product": product.id, "currency": c, "unit_amount": 100}).id} for c in ("eur", "usd")]
+    items = [
+        {"quantity": 1, "price": api.v1.prices.create({"product": product.id, "currency": c, "unit_amount": 100}).id}
+        for c in ("eur", "usd")
+    ]
     with pytest.raises(stripe.InvalidRequestError, match="same currency"):
         api.v1.checkout.sessions.create({**CART, "line_items": items})
 
@@ -104,8 +136,10 @@ def test_fixed_ids_are_kept(sb: Sandbox, api: stripe.StripeClient, course: dict)
 
 def test_expansion_reaches_the_charge_and_the_product(sb: Sandbox, api: stripe.StripeClient, link: str) -> None:
     session = sb.stripe.buy(link).object
-    got = api.v1.checkout.sessions.retrieve(session["id"], {
-        "expand": ["payment_intent.latest_charge.refunds", "line_items.data.price.product", "payment_link"]})
+    got = api.v1.checkout.sessions.retrieve(
+        session["id"],
+        {"expand": ["payment_intent.latest_charge.refunds", "line_items.data.price.product", "payment_link"]},
+    )
     assert got.payment_intent.latest_charge.amount == 4900
     assert got.payment_intent.latest_charge.refunds.data == []
     assert got.line_items.data[0].price.product.name == "Lip-sync course"
@@ -114,8 +148,17 @@ def test_expansion_reaches_the_charge_and_the_product(sb: Sandbox, api: stripe.S
     assert isinstance(plain.payment_intent, str)
 
 
-@pytest.mark.parametrize("path", ["colour", "amount_total", "amount_total.x", "data.price", "status",
-                                  "payment_intent.latest_charge.payment_intent.latest_charge.refunds"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "colour",
+        "amount_total",
+        "amount_total.x",
+        "data.price",
+        "status",
+        "payment_intent.latest_charge.payment_intent.latest_charge.refunds",
+    ],
+)
 def test_what_cannot_be_expanded_is_an_error(sb: Sandbox, api: stripe.StripeClient, link: str, path: str) -> None:
     session = sb.stripe.buy(link).object
     with pytest.raises(stripe.InvalidRequestError, match=r"cannot (be expanded|expand more)"):
@@ -137,8 +180,9 @@ def test_lists_come_newest_first_in_pages(sb: Sandbox, api: stripe.StripeClient,
         api.v1.checkout.sessions.list({"starting_after": "cs_test_none"})
 
 
-def test_sessions_are_found_by_time_status_link_and_payment(sb: Sandbox, api: stripe.StripeClient, clock,
-                                                            link: str, shirt: dict) -> None:
+def test_sessions_are_found_by_time_status_link_and_payment(
+    sb: Sandbox, api: stripe.StripeClient, clock, link: str, shirt: dict
+) -> None:
     early = sb.stripe.buy(link).object
     clock.advance(60)
     other = sb.stripe.add_payment_link([shirt])["id"]
@@ -151,8 +195,9 @@ def test_sessions_are_found_by_time_status_link_and_payment(sb: Sandbox, api: st
     assert [s.id for s in find({"payment_intent": late["payment_intent"]}).data] == [late["id"]]
 
 
-def test_charges_refunds_and_disputes_are_found_by_their_payment(sb: Sandbox, api: stripe.StripeClient,
-                                                                 link: str) -> None:
+def test_charges_refunds_and_disputes_are_found_by_their_payment(
+    sb: Sandbox, api: stripe.StripeClient, link: str
+) -> None:
     session, other = sb.stripe.buy(link).object, sb.stripe.buy(link).object
     refund = sb.stripe.refund(session, 100).object
     dispute = sb.stripe.dispute(other).object
@@ -169,9 +214,14 @@ def test_charges_refunds_and_disputes_are_found_by_their_payment(sb: Sandbox, ap
 
 def test_the_same_idempotency_key_gets_the_same_answer(sb: Sandbox) -> None:
     """Replayed with a header that says so; with other parameters it is an error of its own type."""
+
     def post(**data: str) -> requests.Response:
-        return requests.post(f"{sb.url}/stripe/v1/products", data=data, timeout=5, headers={
-            "Authorization": "Bearer sk_test_1", "Idempotency-Key": "order-1"})
+        return requests.post(
+            f"{sb.url}/stripe/v1/products",
+            data=data,
+            timeout=5,
+            headers={"Authorization": "Bearer sk_test_1", "Idempotency-Key": "order-1"},
+        )
 
     first, again, other = post(name="Mug"), post(name="Mug"), post(name="Cup")
     assert first.json() == again.json()
@@ -199,13 +249,16 @@ def test_a_key_is_forgotten_after_a_day(api: stripe.StripeClient, clock) -> None
     assert api.v1.products.create({"name": "Mug"}, {"idempotency_key": "k"}).id != first.id
 
 
-def test_a_refund_through_the_api_names_its_request_in_the_events(sb: Sandbox, api: stripe.StripeClient,
-                                                                  link: str) -> None:
+def test_a_refund_through_the_api_names_its_request_in_the_events(
+    sb: Sandbox, api: stripe.StripeClient, link: str
+) -> None:
     intent = sb.stripe.buy(link).object["payment_intent"]
-    refund = api.v1.refunds.create({"payment_intent": intent, "amount": 900, "reason": "requested_by_customer"},
-                                   {"idempotency_key": "refund-1"})
-    again = api.v1.refunds.create({"payment_intent": intent, "amount": 900, "reason": "requested_by_customer"},
-                                  {"idempotency_key": "refund-1"})
+    refund = api.v1.refunds.create(
+        {"payment_intent": intent, "amount": 900, "reason": "requested_by_customer"}, {"idempotency_key": "refund-1"}
+    )
+    again = api.v1.refunds.create(
+        {"payment_intent": intent, "amount": 900, "reason": "requested_by_customer"}, {"idempotency_key": "refund-1"}
+    )
     assert again.id == refund.id
     assert refund.status == "succeeded"
     events = sb.stripe.events("charge.refunded")
@@ -217,8 +270,12 @@ def test_a_refund_through_the_api_names_its_request_in_the_events(sb: Sandbox, a
 def test_refunds_that_stripe_would_refuse(sb: Sandbox, api: stripe.StripeClient, link: str) -> None:
     session = sb.stripe.buy(link).object
     payment = {"payment_intent": session["payment_intent"]}
-    for params, message in (({**payment, "amount": 4901}, "greater than unrefunded"), ({}, "should be provided"),
-                            ({**payment, "amount": 0}, "at least 1"), ({**payment, "reason": "mood"}, "reason")):
+    for params, message in (
+        ({**payment, "amount": 4901}, "greater than unrefunded"),
+        ({}, "should be provided"),
+        ({**payment, "amount": 0}, "at least 1"),
+        ({**payment, "reason": "mood"}, "reason"),
+    ):
         with pytest.raises(stripe.InvalidRequestError, match=message):
             api.v1.refunds.create(params)
     api.v1.refunds.create(payment)

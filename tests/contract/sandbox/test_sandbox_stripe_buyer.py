@@ -1,4 +1,5 @@
 """What a buyer, a bank and the owner do at Stripe, and the objects and events it leaves behind."""
+
 from __future__ import annotations
 
 import pytest
@@ -29,11 +30,17 @@ def test_a_purchase_is_paid_and_tells_who_bought(sb: Sandbox, api: stripe.Stripe
 
 
 def test_a_session_of_the_cart_is_paid_with_what_it_was_made_with(sb: Sandbox, api: stripe.StripeClient) -> None:
-    made = api.v1.checkout.sessions.create({
-        "mode": "payment", "success_url": "http://127.0.0.1/ok", "metadata": {"order_id": "ord_1"},
-        "payment_intent_data": {"metadata": {"order_id": "ord_1"}},
-        "line_items": [{"quantity": 1, "price_data": {"currency": "eur", "unit_amount": 100,
-                                                      "product_data": {"name": "Tea"}}}]})
+    made = api.v1.checkout.sessions.create(
+        {
+            "mode": "payment",
+            "success_url": "http://127.0.0.1/ok",
+            "metadata": {"order_id": "ord_1"},
+            "payment_intent_data": {"metadata": {"order_id": "ord_1"}},
+            "line_items": [
+                {"quantity": 1, "price_data": {"currency": "eur", "unit_amount": 100, "product_data": {"name": "Tea"}}}
+            ],
+        }
+    )
     session = sb.stripe.buy(session=made.id).object
     assert session["metadata"] == {"order_id": "ord_1"}
     assert session["payment_status"] == "paid"
@@ -48,7 +55,8 @@ def test_shipping_is_in_collected_information(sb: Sandbox, api: stripe.StripeCli
     link = sb.stripe.add_payment_link([shirt], shipping_countries=["PL", "DE"], shipping_amount=1200)["id"]
     where = {"name": "Ada", "address": {"country": "DE", "line1": "Allee 1", "city": "Bonn", "postal_code": "53111"}}
     session = api.v1.checkout.sessions.retrieve(
-        sb.stripe.buy(link, shipping=where).object["id"], {"expand": ["payment_intent.latest_charge"]})
+        sb.stripe.buy(link, shipping=where).object["id"], {"expand": ["payment_intent.latest_charge"]}
+    )
     details = session.collected_information.shipping_details
     assert (details.name, details.address.line1, details.address.state) == ("Ada", "Allee 1", None)
     assert session.amount_total == 2 * 2500 + 1200
@@ -71,8 +79,7 @@ def test_a_free_purchase_has_no_payment(sb: Sandbox, link: str) -> None:
     assert types(events) == ["checkout.session.completed"]
 
 
-def test_a_discount_is_spread_over_the_lines(sb: Sandbox, api: stripe.StripeClient, course: dict,
-                                             shirt: dict) -> None:
+def test_a_discount_is_spread_over_the_lines(sb: Sandbox, api: stripe.StripeClient, course: dict, shirt: dict) -> None:
     """To the last cent: 4900 and 5000 with 1001 off."""
     link = sb.stripe.add_payment_link([course, shirt])["id"]
     session = sb.stripe.buy(link, amount_off=1001).object
@@ -171,8 +178,9 @@ def test_a_refund_that_fails_counts_no_more(sb: Sandbox, api: stripe.StripeClien
 
 
 @pytest.mark.parametrize(("won", "status"), [(True, "won"), (False, "lost")])
-def test_a_dispute_is_opened_and_closed(sb: Sandbox, api: stripe.StripeClient, link: str, won: bool,
-                                        status: str) -> None:
+def test_a_dispute_is_opened_and_closed(
+    sb: Sandbox, api: stripe.StripeClient, link: str, won: bool, status: str
+) -> None:
     session = sb.stripe.buy(link).object
     dispute, events = sb.stripe.dispute(session, "product_not_received")
     assert types(events)[0] == "charge.dispute.created"
@@ -207,6 +215,7 @@ def test_stripe_never_generates_some_events(sb: Sandbox, api: stripe.StripeClien
 
 def test_every_action_can_be_asked_for_over_http(sb: Sandbox, course: dict) -> None:
     """For tests in another process; the answer holds the object and the events."""
+
     def do(action: str, **fields: object) -> dict:
         answer = requests.post(f"{sb.url}/_sandbox/stripe/{action}", json=fields, timeout=5)
         assert answer.status_code == 200, answer.text
@@ -226,13 +235,19 @@ def test_every_action_can_be_asked_for_over_http(sb: Sandbox, course: dict) -> N
     assert do("foreign_event", type="customer.created")["events"][0]["type"] == "customer.created"
 
 
-@pytest.mark.parametrize(("action", "fields", "status", "words"), [
-    ("buy", {}, 400, "either a payment_link or a session"), ("settle", {}, 400, "needs session"),
-    ("buy", {"payment_link": "plink_none"}, 404, "No such payment link"),
-    ("buy", {"colour": "red"}, 400, "colour"), ("steal", {}, 404, "there are: stripe/add_payment_link"),
-])
-def test_an_action_that_cannot_be_done_says_why(sb: Sandbox, action: str, fields: dict, status: int,
-                                                words: str) -> None:
+@pytest.mark.parametrize(
+    ("action", "fields", "status", "words"),
+    [
+        ("buy", {}, 400, "either a payment_link or a session"),
+        ("settle", {}, 400, "needs session"),
+        ("buy", {"payment_link": "plink_none"}, 404, "No such payment link"),
+        ("buy", {"colour": "red"}, 400, "colour"),
+        ("steal", {}, 404, "there are: stripe/add_payment_link"),
+    ],
+)
+def test_an_action_that_cannot_be_done_says_why(
+    sb: Sandbox, action: str, fields: dict, status: int, words: str
+) -> None:
     answer = requests.post(f"{sb.url}/_sandbox/stripe/{action}", json=fields, timeout=5)
     assert answer.status_code == status
     assert words in answer.json()["error"]

@@ -1,4 +1,5 @@
 """Stripe's events: rendered per API version, listed, signed and delivered with retries."""
+
 from __future__ import annotations
 
 import json
@@ -88,7 +89,10 @@ def test_a_test_delivers_in_any_order_and_as_often_as_it_likes(sb: Sandbox, webh
     assert sb.stripe.deliver(refunded["id"]) == 200
     assert sb.stripe.deliver(bought["id"], times=2) == 200
     assert [json.loads(body)["type"] for body, _ in webhook.got] == [
-        "charge.refunded", "checkout.session.completed", "checkout.session.completed"]
+        "charge.refunded",
+        "checkout.session.completed",
+        "checkout.session.completed",
+    ]
 
 
 def test_a_delivery_without_a_webhook_is_a_mistake(sb: Sandbox, link: str) -> None:
@@ -102,8 +106,9 @@ def test_a_foreign_event_is_delivered_though_nobody_asked(sending: Sandbox, webh
     assert json.loads(webhook.got[0][0])["type"] == "invoice.paid"
 
 
-def test_an_endpoint_made_through_the_api_gets_its_own_signature(sb: Sandbox, api: stripe.StripeClient, webhook,
-                                                                 link: str) -> None:
+def test_an_endpoint_made_through_the_api_gets_its_own_signature(
+    sb: Sandbox, api: stripe.StripeClient, webhook, link: str
+) -> None:
     made = api.v1.webhook_endpoints.create({"url": webhook.url, "enabled_events": ["charge.succeeded"]})
     events = {e["type"]: e for e in sb.stripe.buy(link).events}
     sb.stripe.deliver(events["charge.succeeded"]["id"])
@@ -165,8 +170,9 @@ def test_old_charges_carry_their_refunds(sb: Sandbox, link: str) -> None:
     assert charge["refunds"]["data"][0]["amount"] == 100
 
 
-def test_events_are_listed_newest_first_by_type_and_time(sb: Sandbox, api: stripe.StripeClient, clock,
-                                                         link: str) -> None:
+def test_events_are_listed_newest_first_by_type_and_time(
+    sb: Sandbox, api: stripe.StripeClient, clock, link: str
+) -> None:
     first = sb.stripe.buy(link).object
     clock.advance(10)
     since = int(clock().timestamp())

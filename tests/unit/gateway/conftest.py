@@ -30,16 +30,19 @@ class Project:
         source.mkdir(parents=True, exist_ok=True)
         (source / "handler.py").write_text(handler)
         self.document["functions"][name] = {
-            "lang": "python3-http", "handler": f"./functions/{name}", "image": f"shop/{name}:latest",
-            "environment": {"function_name": name}, **fields}
+            "lang": "python3-http",
+            "handler": f"./functions/{name}",
+            "image": f"shop/{name}:latest",
+            "environment": {"function_name": name},
+            **fields,
+        }
 
     def write(self) -> None:
         self.stack.write_text(yaml.safe_dump(self.document, sort_keys=False))
 
     def gateway(self, **options) -> Gateway:
         self.write()
-        gateway = Gateway(self.stack, state_dir=self.state, secrets_dir=self.secrets, template_dir=TEMPLATES,
-                          **options)
+        gateway = Gateway(self.stack, state_dir=self.state, secrets_dir=self.secrets, template_dir=TEMPLATES, **options)
         self.started.append(gateway)
         gateway.start()
         return gateway

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
 import pytest
 import requests
 
-RECORDER = '''
+RECORDER = """
 import json, time
 def handle(event, context):
     began = time.monotonic()
@@ -19,7 +20,7 @@ def handle(event, context):
                       "ended": time.monotonic(), "call_id": context.call_id,
                       "callback": event.headers.get("X-Callback-Url")}))
     return {"statusCode": 500 if event.path == "/fail" else 200}
-'''
+"""
 
 
 @pytest.fixture
@@ -46,9 +47,8 @@ def test_a_call_is_accepted_at_once_and_calls_run_one_after_the_other_in_order(g
     assert sum('"record"' in line for line in gateway.logs("recorder")) < 4
     assert [answer.status_code for answer in answers] == [202] * 4
     seen = records(gateway, 4)
-    assert [(r["record"], r["path"], r["query"]) for r in seen] == [
-        (f"body {n}", f"/p{n}", f"q={n}") for n in range(4)]
-    assert all(earlier["ended"] <= later["began"] for earlier, later in zip(seen, seen[1:], strict=False))
+    assert [(r["record"], r["path"], r["query"]) for r in seen] == [(f"body {n}", f"/p{n}", f"q={n}") for n in range(4)]
+    assert all(earlier["ended"] <= later["began"] for earlier, later in itertools.pairwise(seen))
 
 
 def test_a_failed_call_is_not_tried_again_and_does_not_stop_the_queue(gateway):

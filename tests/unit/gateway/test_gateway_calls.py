@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-ECHO = '''
+ECHO = """
 import flask
 def handle(event, context):
     if event.path == "/raw":
@@ -26,7 +26,7 @@ def handle(event, context):
         return {"statusCode": 204}
     return {"body": {"method": event.method, "path": event.path, "query": event.query_string,
                      "headers": {name.lower(): value for name, value in event.headers.items()}}}
-'''
+"""
 
 
 @pytest.fixture
@@ -54,8 +54,9 @@ def test_head_is_answered_with_the_length_and_no_body(gateway):
     assert answer.content == b""
 
 
-@pytest.mark.parametrize("body", [b"", b"\x00", bytes(range(256)), b"\x00\r\n\xff" * 75_000],
-                         ids=["empty", "zero", "all", "300k"])
+@pytest.mark.parametrize(
+    "body", [b"", b"\x00", bytes(range(256)), b"\x00\r\n\xff" * 75_000], ids=["empty", "zero", "all", "300k"]
+)
 @pytest.mark.parametrize("encoding", ["length", "chunked"])
 def test_bodies_pass_byte_for_byte_both_ways(gateway, body, encoding):
     sent = body if encoding == "length" else iter([body[:100], body[100:]] if len(body) > 100 else [body])
@@ -74,18 +75,34 @@ def test_status_and_headers_of_the_answer_pass_with_duplicates_and_without_addit
     answer = requests.get(f"{gateway.url}/function/echo/headers", timeout=20)
     assert answer.status_code == 207
     assert answer.raw.headers.getlist("Set-Cookie") == ["a=1", "b=2"]
-    assert set(answer.headers) == {"Set-Cookie", "Content-Type", "X-A", "Content-Length", "Date", "X-Call-Id",
-                                   "X-Start-Time"}
+    assert set(answer.headers) == {
+        "Set-Cookie",
+        "Content-Type",
+        "X-A",
+        "Content-Length",
+        "Date",
+        "X-Call-Id",
+        "X-Start-Time",
+    }
     assert answer.headers["Content-Type"] == "text/csv"
     nothing = requests.get(f"{gateway.url}/function/echo/nothing", timeout=20)
     assert (nothing.status_code, nothing.content, nothing.headers.get("Content-Type")) == (204, b"", None)
 
 
 def test_the_function_sees_the_callers_headers_but_none_of_its_connection_or_whereabouts(gateway):
-    sent = {"Authorization": "Bearer x", "X-Custom": "1", "X-Real-IP": "192.0.2.1",
-            "X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "https", "Forwarded": "for=192.0.2.1",
-            "Connection": "keep-alive, X-Hop", "X-Hop": "1", "TE": "trailers", "Accept-Encoding": "gzip",
-            "User-Agent": "caller/1"}
+    sent = {
+        "Authorization": "Bearer x",
+        "X-Custom": "1",
+        "X-Real-IP": "192.0.2.1",
+        "X-Forwarded-For": "192.0.2.1",
+        "X-Forwarded-Proto": "https",
+        "Forwarded": "for=192.0.2.1",
+        "Connection": "keep-alive, X-Hop",
+        "X-Hop": "1",
+        "TE": "trailers",
+        "Accept-Encoding": "gzip",
+        "User-Agent": "caller/1",
+    }
     seen = requests.get(f"{gateway.url}/function/echo", headers=sent, timeout=20).json()["headers"]
     for name in ("authorization", "x-custom", "x-real-ip", "accept-encoding", "user-agent"):
         assert seen[name] == {key.lower(): value for key, value in sent.items()}[name]
@@ -146,11 +163,14 @@ def test_sixty_four_calls_at_once_are_all_answered(gateway):
 
 def test_a_function_may_call_another_through_the_gateway_by_its_faasd_name(project):
     project.add("inner", "def handle(event, context):\n    return {'body': b'inner ' + event.body}\n")
-    project.add("outer", "import os, urllib.request\n"
-                         "def handle(event, context):\n"
-                         "    url = os.environ['gateway_url'] + '/function/inner'\n"
-                         "    return {'body': urllib.request.urlopen(url, event.body).read()}\n",
-                environment={"gateway_url": "http://gateway:8080"})
+    project.add(
+        "outer",
+        "import os, urllib.request\n"
+        "def handle(event, context):\n"
+        "    url = os.environ['gateway_url'] + '/function/inner'\n"
+        "    return {'body': urllib.request.urlopen(url, event.body).read()}\n",
+        environment={"gateway_url": "http://gateway:8080"},
+    )
     gateway = project.gateway()
     assert requests.post(f"{gateway.url}/function/outer", data=b"hi", timeout=20).content == b"inner hi"
 

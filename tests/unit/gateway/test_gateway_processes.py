@@ -18,7 +18,7 @@ from local.gateway import Gateway, PortInUse, StackError, StartFailed
 
 ROOT = Path(__file__).resolve().parents[3]
 PID = "import os\ndef handle(event, context):\n    return {'body': os.getpid()}\n"
-SLOW = '''
+SLOW = """
 import time
 def handle(event, context):
     print("call began", flush=True)
@@ -26,7 +26,7 @@ def handle(event, context):
     return {"body": "whole answer"}
 def stop():
     print("stopped in order", flush=True)
-'''
+"""
 
 
 def alive(pid: int) -> bool:
@@ -72,8 +72,11 @@ def test_a_killed_function_is_started_again_by_its_next_call(project):
 
 
 def test_a_call_whose_function_crashes_is_a_500_and_the_next_one_is_served(project):
-    project.add("crash", "import os\ndef handle(event, context):\n"
-                         "    if event.path == '/crash':\n        os._exit(3)\n    return {'body': 'up'}\n")
+    project.add(
+        "crash",
+        "import os\ndef handle(event, context):\n"
+        "    if event.path == '/crash':\n        os._exit(3)\n    return {'body': 'up'}\n",
+    )
     gateway = project.gateway()
     for _ in range(3):
         crashed = requests.get(f"{gateway.url}/function/crash/crash", timeout=20)
@@ -82,12 +85,15 @@ def test_a_call_whose_function_crashes_is_a_500_and_the_next_one_is_served(proje
 
 
 def test_a_function_that_cannot_start_says_why_and_each_call_tries_again(project):
-    project.add("needy", "import os\n"
-                         "class ConfigurationError(Exception): pass\n"
-                         "def start():\n"
-                         "    if not os.path.exists(os.environ['marker']):\n"
-                         "        raise ConfigurationError('the marker is missing')\n"
-                         "def handle(event, context):\n    return {'body': 'up'}\n")
+    project.add(
+        "needy",
+        "import os\n"
+        "class ConfigurationError(Exception): pass\n"
+        "def start():\n"
+        "    if not os.path.exists(os.environ['marker']):\n"
+        "        raise ConfigurationError('the marker is missing')\n"
+        "def handle(event, context):\n    return {'body': 'up'}\n",
+    )
     gateway = project.gateway(environment={"marker": str(project.folder / "marker")})
     failed = requests.get(f"{gateway.url}/function/needy", timeout=20)
     assert failed.status_code == 503
@@ -123,8 +129,10 @@ def test_stop_lets_calls_at_hand_finish_and_then_refuses(project):
 
 
 def test_stop_kills_a_function_that_does_not_stop_in_time(project):
-    project.add("stubborn", "import time\ndef handle(event, context):\n    return {'body': 'up'}\n"
-                            "def stop():\n    time.sleep(60)\n")
+    project.add(
+        "stubborn",
+        "import time\ndef handle(event, context):\n    return {'body': 'up'}\ndef stop():\n    time.sleep(60)\n",
+    )
     gateway = project.gateway()
     assert requests.get(f"{gateway.url}/function/stubborn", timeout=20).text == "up"
     pid = gateway.pid("stubborn")
@@ -137,14 +145,20 @@ def test_stop_kills_a_function_that_does_not_stop_in_time(project):
 def test_no_function_outlives_a_killed_gateway(project):
     project.add("pid", PID)
     project.write()
-    script = ("import time, urllib.request\nfrom pathlib import Path\nfrom local.gateway import Gateway\n"
-              f"gateway = Gateway({str(project.stack)!r}, state_dir=Path({str(project.state)!r}),\n"
-              f"    secrets_dir=Path({str(project.secrets)!r}),\n"
-              f"    template_dir=Path({str(ROOT / 'template')!r}))\n"
-              "print(urllib.request.urlopen(gateway.start() + '/function/pid').read().decode(), flush=True)\n"
-              "time.sleep(60)\n")
-    gateway = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(ROOT / "deploy")})
+    script = (
+        "import time, urllib.request\nfrom pathlib import Path\nfrom local.gateway import Gateway\n"
+        f"gateway = Gateway({str(project.stack)!r}, state_dir=Path({str(project.state)!r}),\n"
+        f"    secrets_dir=Path({str(project.secrets)!r}),\n"
+        f"    template_dir=Path({str(ROOT / 'template')!r}))\n"
+        "print(urllib.request.urlopen(gateway.start() + '/function/pid').read().decode(), flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    gateway = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "deploy")},
+    )
     pid = int(gateway.stdout.readline())
     try:
         # Threads of the gateway come and go; the function stays as long as the gateway does.
@@ -169,8 +183,7 @@ def test_a_function_survives_the_thread_whose_call_started_it(project):
 
 
 def test_restart_replaces_the_process_and_picks_up_new_code_and_environment(project):
-    project.add("version", "import os\n"
-                           "def handle(event, context):\n    return {'body': os.environ['colour']}\n")
+    project.add("version", "import os\ndef handle(event, context):\n    return {'body': os.environ['colour']}\n")
     gateway = project.gateway(function_environment={"version": {"colour": "red"}})
     assert requests.get(f"{gateway.url}/function/version", timeout=20).text == "red"
     pid = gateway.pid("version")
@@ -191,8 +204,9 @@ def test_a_port_in_use_is_a_typed_error_that_says_what_to_do(project):
     project.add("pid", PID)
     first = project.gateway()
     port = int(first.url.rpartition(":")[2])
-    second = Gateway(project.stack, state_dir=project.state, secrets_dir=project.secrets,
-                     template_dir=ROOT / "template", port=port)
+    second = Gateway(
+        project.stack, state_dir=project.state, secrets_dir=project.secrets, template_dir=ROOT / "template", port=port
+    )
     with pytest.raises(PortInUse, match=rf"port {port} on 127.0.0.1 is in use.*choose another port"):
         second.start()
 

@@ -10,29 +10,49 @@ import pytest
 import requests
 
 ENVIRONMENT = "import os\ndef handle(event, context):\n    return {'body': dict(os.environ)}\n"
-SECRETS = '''
+SECRETS = """
 import os
 def handle(event, context):
     folder = os.environ["secret_mount_path"]
     return {"body": {name: open(os.path.join(folder, name)).read() for name in sorted(os.listdir(folder))}}
-'''
+"""
 
 
 def test_the_environment_is_stack_ymls_with_the_overrides_and_nothing_of_the_callers(project, monkeypatch):
     monkeypatch.setenv("PRIVATE_OF_THE_SHELL", "secret")
     monkeypatch.setenv("OWNER", "shop")
     (project.folder / "more.yml").write_text("environment:\n  from_file: file\n  both: file\n")
-    project.add("env", ENVIRONMENT, environment_file=["more.yml"], environment={
-        "function_name": "env", "both": "stack", "owner": "${OWNER}", "fallback": "${NOBODY:-default}",
-        "flag": True, "number": 5, "over": "stack", "own": "stack"})
-    gateway = project.gateway(environment={"over": "all", "own": "all"},
-                              function_environment={"env": {"own": "mine"}})
+    project.add(
+        "env",
+        ENVIRONMENT,
+        environment_file=["more.yml"],
+        environment={
+            "function_name": "env",
+            "both": "stack",
+            "owner": "${OWNER}",
+            "fallback": "${NOBODY:-default}",
+            "flag": True,
+            "number": 5,
+            "over": "stack",
+            "own": "stack",
+        },
+    )
+    gateway = project.gateway(environment={"over": "all", "own": "all"}, function_environment={"env": {"own": "mine"}})
     seen = requests.get(f"{gateway.url}/function/env", timeout=20).json()
-    expected = {"from_file": "file", "both": "file", "owner": "shop", "fallback": "default", "flag": "true",
-                "number": "5", "over": "all", "own": "mine", "HOSTNAME": "env", "function_name": "env"}
+    expected = {
+        "from_file": "file",
+        "both": "file",
+        "owner": "shop",
+        "fallback": "default",
+        "flag": "true",
+        "number": "5",
+        "over": "all",
+        "own": "mine",
+        "HOSTNAME": "env",
+        "function_name": "env",
+    }
     assert {name: seen.get(name) for name in expected} == expected
-    assert set(seen) - set(expected) == {
-        "PATH", "LANG", "HOME", "PYTHONUNBUFFERED", "secret_mount_path", "port"}
+    assert set(seen) - set(expected) == {"PATH", "LANG", "HOME", "PYTHONUNBUFFERED", "secret_mount_path", "port"}
 
 
 def test_a_function_sees_its_own_secrets_only_and_updates_at_once(project):
@@ -53,10 +73,13 @@ def test_folders_that_stack_yml_copies_are_found_where_faas_cli_puts_them(projec
     (project.folder / "deploy" / "shop").mkdir(parents=True)
     (project.folder / "deploy" / "shop" / "shop.yml").write_text("name: shop")
     project.document["configuration"] = {"copy": ["./shared", "./deploy/shop"]}
-    project.add("user", "import pathlib, pushcart\n"
-                        "def handle(event, context):\n"
-                        "    shop = pathlib.Path(__file__).parent / 'deploy/shop/shop.yml'\n"
-                        "    return {'body': [pushcart.NAME, shop.read_text()]}\n")
+    project.add(
+        "user",
+        "import pathlib, pushcart\n"
+        "def handle(event, context):\n"
+        "    shop = pathlib.Path(__file__).parent / 'deploy/shop/shop.yml'\n"
+        "    return {'body': [pushcart.NAME, shop.read_text()]}\n",
+    )
     gateway = project.gateway()
     assert requests.get(f"{gateway.url}/function/user", timeout=20).json() == ["the library", "name: shop"]
 
@@ -69,8 +92,10 @@ def wait_for_line(gateway, name, text):
 
 
 def test_what_a_function_writes_is_kept_in_its_file_in_memory_and_across_restarts(project):
-    project.add("writer", "import sys\ndef handle(event, context):\n"
-                          "    print('to stdout'); print('to stderr', file=sys.stderr)\n")
+    project.add(
+        "writer",
+        "import sys\ndef handle(event, context):\n    print('to stdout'); print('to stderr', file=sys.stderr)\n",
+    )
     gateway = project.gateway()
     requests.get(f"{gateway.url}/function/writer", timeout=20)
     gateway.restart("writer")
@@ -82,8 +107,7 @@ def test_what_a_function_writes_is_kept_in_its_file_in_memory_and_across_restart
 
 
 def test_memory_keeps_the_last_two_thousand_lines(project):
-    project.add("chatty", "def handle(event, context):\n"
-                          "    for n in range(3000):\n        print('line', n)\n")
+    project.add("chatty", "def handle(event, context):\n    for n in range(3000):\n        print('line', n)\n")
     gateway = project.gateway()
     requests.get(f"{gateway.url}/function/chatty", timeout=20)
     gateway.stop()
@@ -125,9 +149,18 @@ def test_system_functions_describe_each_function(project):
     for _ in range(3):
         requests.get(f"{gateway.url}/function/env", timeout=20)
     warm, cold = requests.get(f"{gateway.url}/system/functions", timeout=5).json()
-    assert warm == {"name": "env", "namespace": "openfaas-fn", "image": "shop/env:latest", "replicas": 1,
-                    "availableReplicas": 1, "invocationCount": 3, "labels": {"part": "shop"},
-                    "annotations": {"note": "x"}, "secrets": ["a-key"], "envVars": {"function_name": "env"}}
+    assert warm == {
+        "name": "env",
+        "namespace": "openfaas-fn",
+        "image": "shop/env:latest",
+        "replicas": 1,
+        "availableReplicas": 1,
+        "invocationCount": 3,
+        "labels": {"part": "shop"},
+        "annotations": {"note": "x"},
+        "secrets": ["a-key"],
+        "envVars": {"function_name": "env"},
+    }
     assert (cold["name"], cold["availableReplicas"], cold["invocationCount"]) == ("cold", 0, 0)
     assert requests.get(f"{gateway.url}/system/function/env", timeout=5).json() == warm
     assert requests.get(f"{gateway.url}/system/function/nobody", timeout=5).status_code == 404

@@ -17,8 +17,13 @@ TEMPLATE = Path(__file__).resolve().parents[3] / "template" / "python3-http"
 class TemplateProcess:
     """One `python index.py` around the given handler source; its log lines are collected as they come."""
 
-    def __init__(self, folder: Path, handler: str | None, environment: dict[str, str] | None = None,
-                 files: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        handler: str | None,
+        environment: dict[str, str] | None = None,
+        files: dict[str, str] | None = None,
+    ) -> None:
         for entry in ("index.py", "runtime"):
             (folder / entry).symlink_to(TEMPLATE / entry)
         (folder / "function").mkdir()
@@ -29,9 +34,19 @@ class TemplateProcess:
         self.lines: list[str] = []
         self._changed = threading.Condition()
         self.process = subprocess.Popen(
-            [sys.executable, "index.py"], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, env={"PATH": os.environ["PATH"], "port": "0", "function_name": "sample",
-                            "PYTHONUNBUFFERED": "1", **(environment or {})})
+            [sys.executable, "index.py"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={
+                "PATH": os.environ["PATH"],
+                "port": "0",
+                "function_name": "sample",
+                "PYTHONUNBUFFERED": "1",
+                **(environment or {}),
+            },
+        )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 

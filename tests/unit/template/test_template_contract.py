@@ -10,7 +10,7 @@ from werkzeug.datastructures import MultiDict
 
 from unit.template.template_process import TemplateProcess
 
-RETURNS = '''
+RETURNS = """
 import flask
 from decimal import Decimal
 
@@ -84,16 +84,16 @@ CASES = {
 
 def handle(event, context):
     return CASES[event.path.strip("/")](event)
-'''
+"""
 
-ECHO = '''
+ECHO = """
 def handle(event, context):
     return {"body": {
         "method": event.method, "path": event.path, "query": event.query.to_dict(flat=False),
         "query_string": event.query_string, "body": list(event.body), "hostname": context.hostname,
         "call_id": context.call_id, "agent": event.headers["user-AGENT"],
         "headers": dict(event.headers)}}
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -119,31 +119,34 @@ def echo(module_function):
     return module_function(ECHO, {"HOSTNAME": "sample-host"})
 
 
-@pytest.mark.parametrize(("case", "status", "body", "content_type"), [
-    ("dict", 200, '{"b":1,"a":"zł"}'.encode(), "application/json"),
-    ("list", 200, b'[1,null,"x"]', "application/json"),
-    ("text", 200, "héllo".encode(), "text/plain; charset=utf-8"),
-    ("int", 200, b"7", "application/json"),
-    ("zero", 200, b"0", "application/json"),
-    ("float", 200, b"1.5", "application/json"),
-    ("true", 200, b"true", "application/json"),
-    ("false", 200, b"false", "application/json"),
-    ("null", 204, b"", None),
-    ("empty-dict-body", 200, b"{}", "application/json"),
-    ("bytes", 200, bytes(range(256)), "application/octet-stream"),
-    ("empty-text", 200, b"", None),
-    ("empty-bytes", 200, b"", None),
-    ("none", 200, b"", None),
-    ("empty-return", 200, b"", None),
-    ("own-type", 200, b"<b>hi</b>", "text/html"),
-    ("wrong-length", 200, b"four", "text/plain; charset=utf-8"),
-    ("tuple", 201, b'{"a":1}', "application/json"),
-    ("pair", 202, b"text", "text/plain; charset=utf-8"),
-    ("pair-headers", 200, b"text", "text/plain; charset=utf-8"),
-    ("flask", 418, b"<p>", "text/html; charset=utf-8"),
-    ("flask-tuple", 201, b'{"a":1}\n', "application/json"),
-    ("plain-text", 200, b"just text", "text/plain; charset=utf-8"),
-])
+@pytest.mark.parametrize(
+    ("case", "status", "body", "content_type"),
+    [
+        ("dict", 200, '{"b":1,"a":"zł"}'.encode(), "application/json"),
+        ("list", 200, b'[1,null,"x"]', "application/json"),
+        ("text", 200, "héllo".encode(), "text/plain; charset=utf-8"),
+        ("int", 200, b"7", "application/json"),
+        ("zero", 200, b"0", "application/json"),
+        ("float", 200, b"1.5", "application/json"),
+        ("true", 200, b"true", "application/json"),
+        ("false", 200, b"false", "application/json"),
+        ("null", 204, b"", None),
+        ("empty-dict-body", 200, b"{}", "application/json"),
+        ("bytes", 200, bytes(range(256)), "application/octet-stream"),
+        ("empty-text", 200, b"", None),
+        ("empty-bytes", 200, b"", None),
+        ("none", 200, b"", None),
+        ("empty-return", 200, b"", None),
+        ("own-type", 200, b"<b>hi</b>", "text/html"),
+        ("wrong-length", 200, b"four", "text/plain; charset=utf-8"),
+        ("tuple", 201, b'{"a":1}', "application/json"),
+        ("pair", 202, b"text", "text/plain; charset=utf-8"),
+        ("pair-headers", 200, b"text", "text/plain; charset=utf-8"),
+        ("flask", 418, b"<p>", "text/html; charset=utf-8"),
+        ("flask-tuple", 201, b'{"a":1}\n', "application/json"),
+        ("plain-text", 200, b"just text", "text/plain; charset=utf-8"),
+    ],
+)
 def test_every_kind_of_return_becomes_the_response_it_means(returns, case, status, body, content_type):
     answer = requests.get(f"{returns.url}/{case}", timeout=5)
     assert (answer.status_code, answer.content) == (status, body)
@@ -162,9 +165,26 @@ def test_a_handler_may_use_flasks_own_request(returns):
     assert requests.post(f"{returns.url}/flask-json", json={"a": 1}, timeout=5).json() == {"a": 1}
 
 
-@pytest.mark.parametrize("case", [
-    "set", "nested-set", "nan", "object", "status-text", "status-high", "status-bool", "status-informational",
-    "no-keys", "long-tuple", "header-newline", "header-name", "header-hop", "header-text", "header-unicode"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "set",
+        "nested-set",
+        "nan",
+        "object",
+        "status-text",
+        "status-high",
+        "status-bool",
+        "status-informational",
+        "no-keys",
+        "long-tuple",
+        "header-newline",
+        "header-name",
+        "header-hop",
+        "header-text",
+        "header-unicode",
+    ],
+)
 def test_an_invalid_return_is_logged_and_answered_with_a_json_500(returns, case):
     answer = requests.get(f"{returns.url}/{case}", headers={"X-Call-Id": f"bad-{case}"}, timeout=5)
     assert answer.status_code == 500
@@ -222,8 +242,9 @@ def test_head_reaches_the_handler_and_is_answered_without_a_body(echo):
 
 def test_body_query_headers_and_call_id_arrive_as_sent(echo):
     body = bytes(range(256))
-    seen = requests.post(f"{echo.url}/p%C4%85th?a=1&a=2&b=%20", data=body, timeout=5,
-                         headers={"X-Call-Id": "abc", "User-Agent": "ua"}).json()
+    seen = requests.post(
+        f"{echo.url}/p%C4%85th?a=1&a=2&b=%20", data=body, timeout=5, headers={"X-Call-Id": "abc", "User-Agent": "ua"}
+    ).json()
     assert bytes(seen["body"]) == body
     assert seen["path"] == "/pąth"
     assert seen["query_string"] == "a=1&a=2&b=%20"

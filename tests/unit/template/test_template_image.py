@@ -19,10 +19,14 @@ def context(tmp_path):
     """build/NAME: the template's files, the handler's over its sample, the shared folder inside."""
     shutil.copytree(TEMPLATE, tmp_path / "build")
     function = tmp_path / "build" / "function"
-    for name, text in {"handler.py": "def handle(event, context): ...", "requirements.txt": "stripe\n",
-                       "handler_test.py": "def test(): ...", "shared/constraints.txt": "stripe==16.1.0\n",
-                       "shared/common-requirements.txt": "requests\n",
-                       "shared/pushcart/__init__.py": ""}.items():
+    for name, text in {
+        "handler.py": "def handle(event, context): ...",
+        "requirements.txt": "stripe\n",
+        "handler_test.py": "def test(): ...",
+        "shared/constraints.txt": "stripe==16.1.0\n",
+        "shared/common-requirements.txt": "requests\n",
+        "shared/pushcart/__init__.py": "",
+    }.items():
         (function / name).parent.mkdir(parents=True, exist_ok=True)
         (function / name).write_text(text)
     return tmp_path / "build"
@@ -53,15 +57,31 @@ def test_every_module_of_the_template_is_copied(context):
 
 def test_what_all_functions_share_comes_before_what_is_ones_own():
     order = [source for _, sources in copies() for source in sources]
-    assert [order.index(source) for source in (
-        "requirements.txt", "function/shared/common-requirements.txt", "function/shared/pushcart/",
-        "function/requirements.txt")] == sorted(order.index(source) for source in (
-            "requirements.txt", "function/shared/common-requirements.txt", "function/shared/pushcart/",
-            "function/requirements.txt"))
-    shared_stage = DOCKERFILE[DOCKERFILE.index(" AS shared"):DOCKERFILE.index("FROM shared AS handler")]
+    assert [
+        order.index(source)
+        for source in (
+            "requirements.txt",
+            "function/shared/common-requirements.txt",
+            "function/shared/pushcart/",
+            "function/requirements.txt",
+        )
+    ] == sorted(
+        order.index(source)
+        for source in (
+            "requirements.txt",
+            "function/shared/common-requirements.txt",
+            "function/shared/pushcart/",
+            "function/requirements.txt",
+        )
+    )
+    shared_stage = DOCKERFILE[DOCKERFILE.index(" AS shared") : DOCKERFILE.index("FROM shared AS handler")]
     assert set(re.findall(r"function/[\w./-]*", shared_stage)) == {
-        "function/shared/constraints.txt", "function/shared/common-requirements.txt", "function/shared/",
-        "function/shared/pushcart/", "function/shared"}
+        "function/shared/constraints.txt",
+        "function/shared/common-requirements.txt",
+        "function/shared/",
+        "function/shared/pushcart/",
+        "function/shared",
+    }
 
 
 def test_what_is_copied_can_be_read_by_the_functions_user():
@@ -83,7 +103,7 @@ def test_the_templates_packages_are_the_ones_the_project_is_locked_to():
 
 
 def test_it_runs_without_root_and_the_watchdogs_write_timeout_is_the_longer_one():
-    settings = dict(re.findall(r'(\w+)="([^"]*)"', DOCKERFILE[DOCKERFILE.index("\nENV fprocess"):]))
+    settings = dict(re.findall(r'(\w+)="([^"]*)"', DOCKERFILE[DOCKERFILE.index("\nENV fprocess") :]))
     assert settings["mode"] == "http"
     assert settings["upstream_url"] == "http://127.0.0.1:5000"
     assert int(settings["write_timeout"].rstrip("s")) > int(settings["exec_timeout"].rstrip("s"))

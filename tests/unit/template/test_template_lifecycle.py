@@ -14,7 +14,7 @@ import requests
 
 TRIVIAL = "def handle(event, context):\n    return {'body': 'ok'}\n"
 
-SLOW = '''
+SLOW = """
 import threading, time
 started = threading.Event()
 
@@ -27,7 +27,7 @@ def handle(event, context):
 
 def stop():
     print("handler stopped", flush=True)
-'''
+"""
 
 
 def began(function, count=1):
@@ -58,7 +58,8 @@ def test_a_call_in_flight_at_sigterm_gets_its_whole_answer_and_new_connections_a
     assert answer.headers["Connection"] == "close"
     assert function.wait() == 0
     assert function.lines.index("handler stopped") > next(
-        i for i, line in enumerate(function.lines) if '"msg": "request"' in line)
+        i for i, line in enumerate(function.lines) if '"msg": "request"' in line
+    )
     assert function.records()[-1]["msg"] == "stopped"
 
 
@@ -87,8 +88,12 @@ def test_an_idle_keep_alive_connection_does_not_hold_up_the_stop(run_function):
 
 def test_the_stop_waits_no_longer_than_drain_seconds(run_function):
     function = run_function(SLOW, {"drain_seconds": "1"})
-    caller = threading.Thread(target=lambda: pytest.raises(
-        requests.ConnectionError, requests.get, f"{function.url}/slow?seconds=30", timeout=40))
+
+    def call():
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"{function.url}/slow?seconds=30", timeout=40)
+
+    caller = threading.Thread(target=call)
     caller.start()
     began(function)
     before = time.monotonic()
@@ -113,8 +118,9 @@ def test_sigint_and_repeated_signals_stop_it_in_order_too(run_function):
 
 
 def test_a_left_over_thread_does_not_keep_a_stopped_function_alive(run_function):
-    function = run_function("import threading, time\n"
-                            "threading.Thread(target=time.sleep, args=(60,)).start()\n" + TRIVIAL)
+    function = run_function(
+        "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n" + TRIVIAL
+    )
     assert function.port
     function.terminate()
     assert function.wait(5) == 0
@@ -137,17 +143,23 @@ def test_all_wrong_settings_are_listed_in_one_line_and_the_exit_is_non_zero(run_
     assert "traceback" not in record
 
 
-@pytest.mark.parametrize(("handler", "says", "traceback"), [
-    (None, "there is no handler.py", False),
-    ("x = 1\n", "defines no handle", False),
-    ("import no_such_package\n", "no_such_package", True),
-    ("def handle(:\n", "invalid syntax", True),
-    ("import sys\nsys.exit(0)\n", "cannot start", True),
-    (TRIVIAL + "def start():\n    raise OSError('store refused')\n", "store refused", True),
-    (TRIVIAL + "class ConfigurationError(Exception): pass\n"
-               "def start():\n    raise ConfigurationError('the secret stripe-key is missing')\n",
-     "the secret stripe-key is missing", False),
-])
+@pytest.mark.parametrize(
+    ("handler", "says", "traceback"),
+    [
+        (None, "there is no handler.py", False),
+        ("x = 1\n", "defines no handle", False),
+        ("import no_such_package\n", "no_such_package", True),
+        ("def handle(:\n", "invalid syntax", True),
+        ("import sys\nsys.exit(0)\n", "cannot start", True),
+        (TRIVIAL + "def start():\n    raise OSError('store refused')\n", "store refused", True),
+        (
+            TRIVIAL + "class ConfigurationError(Exception): pass\n"
+            "def start():\n    raise ConfigurationError('the secret stripe-key is missing')\n",
+            "the secret stripe-key is missing",
+            False,
+        ),
+    ],
+)
 def test_a_failed_start_is_one_json_line_and_a_non_zero_exit(run_function, handler, says, traceback):
     function = run_function(handler)
     assert function.wait() == 1
@@ -168,22 +180,25 @@ def test_a_taken_port_is_a_clear_start_up_error(run_function):
 
 
 def test_start_is_called_once_before_serving(run_function):
-    function = run_function("started = []\ndef start():\n    started.append(1)\n"
-                            "def handle(event, context):\n    return {'body': started}\n")
+    function = run_function(
+        "started = []\ndef start():\n    started.append(1)\ndef handle(event, context):\n    return {'body': started}\n"
+    )
     assert requests.get(function.url, timeout=5).json() == [1]
     assert requests.get(function.url, timeout=5).json() == [1]
 
 
 def test_the_library_copied_to_function_shared_can_be_imported(run_function):
-    function = run_function("import pushcart\n"
-                            "def handle(event, context):\n    return {'body': pushcart.NAME}\n",
-                            files={"shared/pushcart/__init__.py": "NAME = 'the library'\n"})
+    function = run_function(
+        "import pushcart\ndef handle(event, context):\n    return {'body': pushcart.NAME}\n",
+        files={"shared/pushcart/__init__.py": "NAME = 'the library'\n"},
+    )
     assert requests.get(function.url, timeout=5).text == "the library"
 
 
 def test_eight_calls_run_at_once_by_default(run_function):
-    function = run_function("import threading\nbarrier = threading.Barrier(8)\n"
-                            "def handle(event, context):\n    barrier.wait(5)\n")
+    function = run_function(
+        "import threading\nbarrier = threading.Barrier(8)\ndef handle(event, context):\n    barrier.wait(5)\n"
+    )
     url = function.url
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: requests.get(url, timeout=10).status_code, range(8)))

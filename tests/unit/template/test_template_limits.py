@@ -9,18 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-HANDLER = '''
+HANDLER = """
 calls = 0
 def handle(event, context):
     global calls
     calls += 1
     return {"body": {"length": len(event.body), "calls": calls}}
-'''
+"""
 
 
 def chunked(body: bytes, size: int = 1000):
     for start in range(0, len(body), size):
-        yield body[start:start + size]
+        yield body[start : start + size]
 
 
 @pytest.fixture
@@ -42,11 +42,15 @@ def test_a_body_at_the_limit_reaches_the_handler_and_one_byte_more_does_not(limi
 
 @pytest.mark.parametrize("encode", [bytes, chunked], ids=["length", "chunked"])
 def test_a_body_far_over_the_limit_is_refused_while_it_is_sent_and_the_caller_gets_the_json(limited, encode):
-    answer = requests.post(limited.url + "/big", data=encode(b"x" * 8_000_000), timeout=10,
-                           headers={"X-Call-Id": "huge"})
+    answer = requests.post(
+        limited.url + "/big", data=encode(b"x" * 8_000_000), timeout=10, headers={"X-Call-Id": "huge"}
+    )
     assert answer.status_code == 413
-    assert answer.json()["error"] == {"code": "body_too_large", "message": "the body may hold 5000 bytes",
-                                      "call_id": "huge"}
+    assert answer.json()["error"] == {
+        "code": "body_too_large",
+        "message": "the body may hold 5000 bytes",
+        "call_id": "huge",
+    }
     line = limited.wait_for("request")
     assert (line["status"], line["path"], line["method"], line["call_id"]) == (413, "/big", "POST", "huge")
     assert requests.post(limited.url, timeout=5).json()["calls"] == 1
@@ -73,11 +77,13 @@ def test_the_limit_is_one_mebibyte_unless_set(run_function):
 
 @pytest.mark.parametrize("path", ["/whole", "/stream"])
 def test_a_large_answer_arrives_whole_at_a_slow_reader(run_function, path):
-    function = run_function("import flask\n"
-                            "def handle(event, context):\n"
-                            "    if event.path == '/whole':\n"
-                            "        return {'body': b'0123456789abcdef' * 3_000_000}\n"
-                            "    return flask.Response(b'0123456789abcdef' * 1_000 for _ in range(3_000))\n")
+    function = run_function(
+        "import flask\n"
+        "def handle(event, context):\n"
+        "    if event.path == '/whole':\n"
+        "        return {'body': b'0123456789abcdef' * 3_000_000}\n"
+        "    return flask.Response(b'0123456789abcdef' * 1_000 for _ in range(3_000))\n"
+    )
     before = time.monotonic()
     answer = requests.get(function.url + path, stream=True, timeout=10)
     time.sleep(0.3)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import requests
 
-HANDLER = '''
+HANDLER = """
 import logging, threading, warnings
 log = logging.getLogger("pushcart.orders")
 
@@ -22,21 +22,32 @@ def handle(event, context):
         thread.start(); thread.join()
     context.log_fields.update(order_id="o-7", status="forged", args="x", name=object())
     return {"body": "ok", "statusCode": 201}
-'''
+"""
 
 
 def test_a_call_is_one_line_with_what_an_owner_searches_for(run_function):
     function = run_function(HANDLER)
-    requests.post(f"{function.url}/a%0Ab?email=buyer@shop.example", data="body-text", timeout=5,
-                  headers={"X-Call-Id": "c-1", "Authorization": "Bearer header-text"})
+    requests.post(
+        f"{function.url}/a%0Ab?email=buyer@shop.example",
+        data="body-text",
+        timeout=5,
+        headers={"X-Call-Id": "c-1", "Authorization": "Bearer header-text"},
+    )
     line = function.wait_for("request")
-    expected = {"level": "info", "function": "sample", "method": "POST", "path": "/a\nb", "status": 201,
-                "call_id": "c-1", "order_id": "o-7"}
+    expected = {
+        "level": "info",
+        "function": "sample",
+        "method": "POST",
+        "path": "/a\nb",
+        "status": 201,
+        "call_id": "c-1",
+        "order_id": "o-7",
+    }
     assert {key: line[key] for key in expected} == expected
     assert 0 <= line["ms"] < 5000
     moment = datetime.fromisoformat(line["time"])
-    assert moment.tzinfo == timezone.utc
-    assert abs((datetime.now(timezone.utc) - moment).total_seconds()) < 60
+    assert moment.tzinfo == UTC
+    assert abs((datetime.now(UTC) - moment).total_seconds()) < 60
     written = "\n".join(function.lines)
     for private in ("buyer@shop.example", "body-text", "header-text"):
         assert private not in written
@@ -47,8 +58,7 @@ def test_library_loggers_write_json_lines_with_the_call_id_and_sdks_only_from_wa
     requests.get(f"{function.url}/library", headers={"X-Call-Id": "c-2"}, timeout=5)
     function.wait_for("request")
     applied, slow = function.records("applied evt_1"), function.records("slow\nanswer")
-    assert [(r["logger"], r["call_id"], r["order_id"]) for r in applied] == [
-        ("pushcart.orders", "c-2", "o-1")]
+    assert [(r["logger"], r["call_id"], r["order_id"]) for r in applied] == [("pushcart.orders", "c-2", "o-1")]
     assert slow[0]["level"] == "warning"
     assert "a@b.example" not in "\n".join(function.lines)
     assert all(line.startswith("{") for line in function.lines)

@@ -1,4 +1,5 @@
 """A stand-in for Stripe: the API, the events and their webhooks, the buyer, and the hosted pay page."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -20,8 +21,21 @@ class StripeSandbox(AfterSale, Provider):
     """Everything of Stripe in one object; see `AfterSale`, `Checkout`, `Catalogue` and `Events`."""
 
     name = "stripe"
-    actions = ("add_payment_link", "open_session", "buy", "settle", "decline", "expire", "refund", "refund_fails",
-               "dispute", "close_dispute", "foreign_event", "deliver", "configure")
+    actions = (
+        "add_payment_link",
+        "open_session",
+        "buy",
+        "settle",
+        "decline",
+        "expire",
+        "refund",
+        "refund_fails",
+        "dispute",
+        "close_dispute",
+        "foreign_event",
+        "deliver",
+        "configure",
+    )
 
     def __init__(self, world: World, webhook_url: str | None, secret: str, autosend: bool) -> None:
         AfterSale.__init__(self, world, webhook_url, secret, autosend)
@@ -40,8 +54,12 @@ class StripeSandbox(AfterSale, Provider):
             raise ValueError(f"unknown settings: {', '.join(sorted(unknown))}")
         for name, value in settings.items():
             setattr(self, name, value)
-        return {"webhook_url": self.webhook_url, "autosend": self.autosend, "lose": self.lose,
-                "api_version": self.api_version}
+        return {
+            "webhook_url": self.webhook_url,
+            "autosend": self.autosend,
+            "lose": self.lose,
+            "api_version": self.api_version,
+        }
 
     def reset(self) -> None:
         with self.lock:

@@ -1,4 +1,5 @@
 """What happens after a sale: refunds, refunds that fail, disputes, and events of other products."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -9,18 +10,37 @@ from local.sandbox.stripe.checkout import Checkout
 from local.sandbox.stripe.errors import StripeError
 from local.sandbox.stripe.state import action
 
-DISPUTE_REASONS = ("bank_cannot_process", "check_returned", "credit_not_processed", "customer_initiated",
-                   "debit_not_authorized", "duplicate", "fraudulent", "general", "incorrect_account_details",
-                   "insufficient_funds", "product_not_received", "product_unacceptable",
-                   "subscription_canceled", "unrecognized")
+DISPUTE_REASONS = (
+    "bank_cannot_process",
+    "check_returned",
+    "credit_not_processed",
+    "customer_initiated",
+    "debit_not_authorized",
+    "duplicate",
+    "fraudulent",
+    "general",
+    "incorrect_account_details",
+    "insufficient_funds",
+    "product_not_received",
+    "product_unacceptable",
+    "subscription_canceled",
+    "unrecognized",
+)
 
 
 class AfterSale(Checkout):
     """Every action returns an `Outcome(object, events)`."""
 
     @action
-    def refund(self, payment: str | Object, amount: int | None = None, *, reason: str | None = None,
-               metadata: dict[str, str] | None = None, updated: bool = False) -> Object:
+    def refund(
+        self,
+        payment: str | Object,
+        amount: int | None = None,
+        *,
+        reason: str | None = None,
+        metadata: dict[str, str] | None = None,
+        updated: bool = False,
+    ) -> Object:
         """Refunds a session, payment intent or charge: `amount` minor units, or all that is left.
 
         Returns the refund. `updated` adds the `refund.updated` event that tells the bank's reference.
@@ -30,18 +50,27 @@ class AfterSale(Checkout):
         if charge["status"] != "succeeded":
             raise StripeError(400, f"Charge {charge['id']} has not succeeded.", param="charge")
         if charge["disputed"]:
-            raise StripeError(400, f"Charge {charge['id']} has been charged back; cannot issue a refund.",
-                              code="charge_disputed")
+            raise StripeError(
+                400, f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed"
+            )
         if left == 0:
-            raise StripeError(400, f"Charge {charge['id']} has already been refunded.",
-                              code="charge_already_refunded")
+            raise StripeError(400, f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
         if amount is not None and amount > left:
-            raise StripeError(400, f"Refund amount ({amount}) is greater than unrefunded amount on charge "
-                              f"({left})", param="amount")
+            raise StripeError(
+                400, f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", param="amount"
+            )
         before = {key: charge[key] for key in ("amount_refunded", "refunded", "receipt_url")}
-        refund = self.keep(shape.refund(
-            self.world.ids.stripe("re_"), self.world.timestamp(), charge, left if amount is None else amount,
-            reason=reason, metadata=dict(metadata or {}), balance_transaction=self.world.ids.stripe("txn_")))
+        refund = self.keep(
+            shape.refund(
+                self.world.ids.stripe("re_"),
+                self.world.timestamp(),
+                charge,
+                left if amount is None else amount,
+                reason=reason,
+                metadata=dict(metadata or {}),
+                balance_transaction=self.world.ids.stripe("txn_"),
+            )
+        )
         charge["amount_refunded"] += refund["amount"]
         charge["refunded"] = charge["amount_refunded"] == charge["amount"]
         changed = {k: v for k, v in before.items() if charge[k] != v}
@@ -64,8 +93,11 @@ class AfterSale(Checkout):
         failed = self.find("refund", refund)
         if failed["status"] != "succeeded":
             raise StripeError(400, f"This refund is {failed['status']}: it cannot fail any more.")
-        failed |= {"status": "failed", "failure_reason": "lost_or_stolen_card",
-                   "failure_balance_transaction": self.world.ids.stripe("txn_")}
+        failed |= {
+            "status": "failed",
+            "failure_reason": "lost_or_stolen_card",
+            "failure_balance_transaction": self.world.ids.stripe("txn_"),
+        }
         charge = self.find("charge", failed["charge"])
         charge["amount_refunded"] -= failed["amount"]
         charge["refunded"] = False
@@ -108,7 +140,12 @@ class AfterSale(Checkout):
         """
         kind = type.rsplit(".", 1)[0]
         prefix = {"customer": "cus_", "invoice": "in_"}.get(kind, "prod_")
-        obj = object or {"id": self.world.ids.stripe(prefix), "object": kind, "livemode": livemode,
-                         "created": self.world.timestamp(), "metadata": {}}
+        obj = object or {
+            "id": self.world.ids.stripe(prefix),
+            "object": kind,
+            "livemode": livemode,
+            "created": self.world.timestamp(),
+            "metadata": {},
+        }
         self.emit(type, obj, livemode=livemode, force=True)
         return obj

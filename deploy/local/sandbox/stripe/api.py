@@ -1,4 +1,5 @@
 """Stripe's HTTP API: keys, idempotency, lists and the routes."""
+
 from __future__ import annotations
 
 import functools
@@ -38,8 +39,11 @@ _LISTS: dict[str, tuple[str, type, tuple[str, ...]]] = {
     "products": ("product", ProductListParams, ("active", "url")),
     "prices": ("price", PriceListParams, ("active", "product", "currency", "type")),
     "payment_links": ("payment_link", PaymentLinkListParams, ("active",)),
-    "checkout/sessions": ("checkout.session", SessionListParams,
-                          ("status", "payment_link", "payment_intent", "customer")),
+    "checkout/sessions": (
+        "checkout.session",
+        SessionListParams,
+        ("status", "payment_link", "payment_intent", "customer"),
+    ),
     "payment_intents": ("payment_intent", PaymentIntentListParams, ("customer",)),
     "charges": ("charge", ChargeListParams, ("payment_intent", "customer", "transfer_group")),
     "refunds": ("refund", RefundListParams, ("payment_intent", "charge")),
@@ -48,9 +52,12 @@ _LISTS: dict[str, tuple[str, type, tuple[str, ...]]] = {
     "webhook_endpoints": ("webhook_endpoint", WebhookEndpointListParams, ()),
 }
 _CREATES: dict[str, Callable[..., Object]] = {
-    "products": writes.create_product, "prices": writes.create_price,
-    "payment_links": writes.create_payment_link, "checkout/sessions": writes.create_session,
-    "refunds": writes.create_refund, "webhook_endpoints": writes.create_webhook_endpoint,
+    "products": writes.create_product,
+    "prices": writes.create_price,
+    "payment_links": writes.create_payment_link,
+    "checkout/sessions": writes.create_session,
+    "refunds": writes.create_refund,
+    "webhook_endpoints": writes.create_webhook_endpoint,
 }
 
 
@@ -68,11 +75,20 @@ class Api:
             rule(f"/v1/{path}", f"list_{name}", self._endpoint(self._list), defaults={"path": path})
             rule(f"/v1/{path}/<object_id>", f"get_{name}", self._endpoint(self._get), defaults={"path": path})
             if path in _CREATES:
-                rule(f"/v1/{path}", f"create_{name}", self._endpoint(self._create), methods=["POST"],
-                     defaults={"path": path})
+                rule(
+                    f"/v1/{path}",
+                    f"create_{name}",
+                    self._endpoint(self._create),
+                    methods=["POST"],
+                    defaults={"path": path},
+                )
         for path in ("payment_links", "checkout/sessions"):
-            rule(f"/v1/{path}/<object_id>/line_items", f"lines_{path}", self._endpoint(self._line_items),
-                 defaults={"path": path})
+            rule(
+                f"/v1/{path}/<object_id>/line_items",
+                f"lines_{path}",
+                self._endpoint(self._line_items),
+                defaults={"path": path},
+            )
         rule("/v1/checkout/sessions/<object_id>/expire", "expire", self._endpoint(self._expire), methods=["POST"])
         rule("/v1/account", "account", self._endpoint(self._account))
         rule("/v1/<path:path>", "unknown", self._endpoint(self._unknown), methods=["GET", "POST", "DELETE"])
@@ -87,6 +103,7 @@ class Api:
                     return self._keyed(key, handle, route) if key else self._answer(handle, route)
             except StripeError as error:
                 return self._json(error.status, {"error": error.error})
+
         return run
 
     def _keyed(self, key: str, handle: Callable[..., Object], route: dict[str, str]) -> Response:
@@ -100,8 +117,16 @@ class Api:
                 response = self._answer(handle, route)
             except StripeError as error:
                 response = self._json(error.status, {"error": error.error})
-            self.keys.keep(key, Stored(fingerprint, self.sb.world.timestamp(), response.status_code,
-                                       response.get_data(as_text=True), g.request_id))
+            self.keys.keep(
+                key,
+                Stored(
+                    fingerprint,
+                    self.sb.world.timestamp(),
+                    response.status_code,
+                    response.get_data(as_text=True),
+                    g.request_id,
+                ),
+            )
         response.headers["Idempotency-Key"] = key
         return response
 
@@ -119,17 +144,24 @@ class Api:
     @staticmethod
     def _json(status: int, body: Object | str) -> Response:
         text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
-        return Response(text, status, content_type="application/json", headers={
-            "Request-Id": g.request_id, "Stripe-Version": request.headers.get("Stripe-Version", API_VERSION)})
+        return Response(
+            text,
+            status,
+            content_type="application/json",
+            headers={"Request-Id": g.request_id, "Stripe-Version": request.headers.get("Stripe-Version", API_VERSION)},
+        )
 
     @staticmethod
     def _authorise() -> None:
         sent = request.authorization
         key = (sent.token if sent and sent.type == "bearer" else sent.username if sent else None) or ""
         if not key:
-            raise StripeError(401, "You did not provide an API key. You need to provide your API key in the "
-                              "Authorization header, using Bearer auth (e.g. 'Authorization: Bearer "
-                              "YOUR_SECRET_KEY').")
+            raise StripeError(
+                401,
+                "You did not provide an API key. You need to provide your API key in the "
+                "Authorization header, using Bearer auth (e.g. 'Authorization: Bearer "
+                "YOUR_SECRET_KEY').",
+            )
         if not _KEY.fullmatch(key):
             raise StripeError(401, f"Invalid API Key provided: {key[:8]}****{key[-4:] if len(key) > 16 else ''}")
 
@@ -139,8 +171,9 @@ class Api:
         if kind == "event":
             found = self._events(params)
         else:
-            found = [o for o in self.sb.newest(kind)
-                     if all(o[f] == check.plain(params[f]) for f in filters if f in params)]
+            found = [
+                o for o in self.sb.newest(kind) if all(o[f] == check.plain(params[f]) for f in filters if f in params)
+            ]
         return self._page([_public(o) for o in _created(found, params)], params, f"/v1/{path}")
 
     def _events(self, params: dict[str, Any]) -> list[Object]:
@@ -164,9 +197,9 @@ class Api:
             if cursor and cursor not in ids:
                 raise StripeError(400, f"No such object: '{cursor}'", code="resource_missing", param=name)
         if before:
-            newer = found[:ids.index(before)]
+            newer = found[: ids.index(before)]
             return envelope(newer[-limit:], url, len(newer) > limit)
-        rest = found[ids.index(after) + 1:] if after else found
+        rest = found[ids.index(after) + 1 :] if after else found
         return envelope(rest[:limit], url, len(rest) > limit)
 
     def _get(self, params: dict[str, Any], path: str, object_id: str) -> Object:
@@ -184,19 +217,34 @@ class Api:
         check.check_known(params, _Nothing)
         session = self.sb.find("checkout.session", object_id)
         if session["status"] != "open":
-            raise StripeError(400, "Only Checkout Sessions with a status in [\"open\"] can be expired. This Checkout "
-                              f"Session has a status of `{session['status']}`.")
+            raise StripeError(
+                400,
+                'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout '
+                f"Session has a status of `{session['status']}`.",
+            )
         return self.sb.expire(session).object
 
     def _account(self, params: dict[str, Any]) -> Object:
-        return {"id": self.sb.account_id, "object": "account", "business_type": "individual", "country": "PL",
-                "charges_enabled": True, "payouts_enabled": True, "details_submitted": True,
-                "default_currency": "eur", "email": "owner@example.com", "type": "standard",
-                "settings": {"dashboard": {"display_name": "Pushcart sandbox", "timezone": "Etc/UTC"}}}
+        return {
+            "id": self.sb.account_id,
+            "object": "account",
+            "business_type": "individual",
+            "country": "PL",
+            "charges_enabled": True,
+            "payouts_enabled": True,
+            "details_submitted": True,
+            "default_currency": "eur",
+            "email": "owner@example.com",
+            "type": "standard",
+            "settings": {"dashboard": {"display_name": "Pushcart sandbox", "timezone": "Etc/UTC"}},
+        }
 
     def _unknown(self, params: dict[str, Any], path: str) -> Object:
-        raise StripeError(404, f"Unrecognized request URL ({request.method}: /v1/{path}). Please see "
-                          "https://stripe.com/docs or we can help at https://support.stripe.com/.")
+        raise StripeError(
+            404,
+            f"Unrecognized request URL ({request.method}: /v1/{path}). Please see "
+            "https://stripe.com/docs or we can help at https://support.stripe.com/.",
+        )
 
 
 class _Nothing:
@@ -218,7 +266,11 @@ def _created(found: list[Object], params: dict[str, Any]) -> list[Object]:
     if not isinstance(bounds, dict):
         bounds = {"gte": bounds, "lte": bounds}
     tests: dict[str, Callable[[int, int], bool]] = {
-        "gt": int.__gt__, "gte": int.__ge__, "lt": int.__lt__, "lte": int.__le__}
+        "gt": int.__gt__,
+        "gte": int.__ge__,
+        "lt": int.__lt__,
+        "lte": int.__le__,
+    }
     for name in bounds:
         limit = check.integer(bounds, name, param=f"created[{name}]")
         found = [o for o in found if tests[name](o["created"], limit or 0)]

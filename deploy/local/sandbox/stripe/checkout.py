@@ -1,4 +1,5 @@
 """Checkout sessions and what a buyer does with one: pay, pay later, be declined, let it expire."""
+
 from __future__ import annotations
 
 import copy
@@ -26,19 +27,44 @@ class Checkout(Catalogue):
             if not link["active"]:
                 raise StripeError(400, "This payment link is not active.", param="payment_link")
             redirect = link["after_completion"].get("redirect") or {}
-            taken = {key: copy.deepcopy(link[key]) for key in (
-                "allow_promotion_codes", "billing_address_collection", "customer_creation", "metadata",
-                "phone_number_collection", "shipping_address_collection", "shipping_options", "submit_type")}
-            return copy.deepcopy(self.make_session(self.copy_lines(self.lines[link["id"]]), **{
-                **taken, "payment_link": link["id"], "locale": "auto", "success_url": redirect.get("url"),
-                **{k: v for k, v in fields.items() if v is not None}}))
+            taken = {
+                key: copy.deepcopy(link[key])
+                for key in (
+                    "allow_promotion_codes",
+                    "billing_address_collection",
+                    "customer_creation",
+                    "metadata",
+                    "phone_number_collection",
+                    "shipping_address_collection",
+                    "shipping_options",
+                    "submit_type",
+                )
+            }
+            return copy.deepcopy(
+                self.make_session(
+                    self.copy_lines(self.lines[link["id"]]),
+                    **{
+                        **taken,
+                        "payment_link": link["id"],
+                        "locale": "auto",
+                        "success_url": redirect.get("url"),
+                        **{k: v for k, v in fields.items() if v is not None},
+                    },
+                )
+            )
 
     def make_session(self, lines: list[Object], **fields: Any) -> Object:
         session_id = self.world.ids.stripe("cs_test_")
-        session = self.keep(shape.session(
-            session_id, self.world.timestamp(), lines[0]["currency"],
-            sum(line["amount_subtotal"] for line in lines),
-            url=f"{self.world.url}/stripe/c/pay/{session_id}", **fields))
+        session = self.keep(
+            shape.session(
+                session_id,
+                self.world.timestamp(),
+                lines[0]["currency"],
+                sum(line["amount_subtotal"] for line in lines),
+                url=f"{self.world.url}/stripe/c/pay/{session_id}",
+                **fields,
+            )
+        )
         self.lines[session_id] = lines
         if session["shipping_options"]:
             self._total(session, discount=0)
@@ -48,17 +74,32 @@ class Checkout(Catalogue):
         shipping = session["shipping_options"][0] if session["shipping_options"] else None
         amount = shipping["shipping_amount"] if shipping else 0
         if shipping:
-            session["shipping_cost"] = {"amount_subtotal": amount, "amount_tax": 0, "amount_total": amount,
-                                        "shipping_rate": shipping["shipping_rate"]}
+            session["shipping_cost"] = {
+                "amount_subtotal": amount,
+                "amount_tax": 0,
+                "amount_total": amount,
+                "shipping_rate": shipping["shipping_rate"],
+            }
         session["total_details"] = {"amount_discount": discount, "amount_shipping": amount, "amount_tax": 0}
         session["amount_total"] = session["amount_subtotal"] - discount + amount
 
     @action
-    def buy(self, payment_link: str | Object | None = None, *, session: str | Object | None = None,
-            email: str = DEFAULT_BUYER["email"], name: str = DEFAULT_BUYER["name"], locale: str | None = None,
-            country: str = DEFAULT_BUYER["country"], shipping: bool | Object | None = None,
-            phone: str | None = None, delayed: bool = False, amount_off: int = 0, free: bool = False,
-            client_reference_id: str | None = None) -> Object:
+    def buy(
+        self,
+        payment_link: str | Object | None = None,
+        *,
+        session: str | Object | None = None,
+        email: str = DEFAULT_BUYER["email"],
+        name: str = DEFAULT_BUYER["name"],
+        locale: str | None = None,
+        country: str = DEFAULT_BUYER["country"],
+        shipping: bool | Object | None = None,
+        phone: str | None = None,
+        delayed: bool = False,
+        amount_off: int = 0,
+        free: bool = False,
+        client_reference_id: str | None = None,
+    ) -> Object:
         """Completes a session: the given one, or a new one of the payment link. Returns the session.
 
         `shipping` is {name, address}, or True for a plausible one (the default when the session asks for an
@@ -80,10 +121,12 @@ class Checkout(Catalogue):
             raise ValueError(f"amount_off must be between 0 and {whole}")
         self._take_off(bought, discount)
         bought |= {
-            "status": "complete", "url": None, "locale": locale or bought["locale"],
+            "status": "complete",
+            "url": None,
+            "locale": locale or bought["locale"],
             "customer_details": shape.customer_details(email, name, home, phone),
-            "collected_information": {"business_name": None, "individual_name": None,
-                                      "shipping_details": sent_to}}
+            "collected_information": {"business_name": None, "individual_name": None, "shipping_details": sent_to},
+        }
         if bought["amount_total"] == 0:
             bought["payment_status"] = "no_payment_required"
         else:
@@ -114,9 +157,17 @@ class Checkout(Catalogue):
             return self.find("payment_intent", session["payment_intent"])
         ids = self.world.ids
         shipping = sent_to and {**sent_to, "carrier": None, "phone": None, "tracking_number": None}
-        intent = self.keep(shape.payment_intent(
-            ids.stripe("pi_"), ids.token(25), self.world.timestamp(), session["amount_total"],
-            session["currency"], shipping=shipping, **self._intent_data(session)))
+        intent = self.keep(
+            shape.payment_intent(
+                ids.stripe("pi_"),
+                ids.token(25),
+                self.world.timestamp(),
+                session["amount_total"],
+                session["currency"],
+                shipping=shipping,
+                **self._intent_data(session),
+            )
+        )
         session["payment_intent"] = intent["id"]
         self.emit("payment_intent.created", intent)
         return intent
@@ -134,10 +185,15 @@ class Checkout(Catalogue):
         country = who["address"] and who["address"]["country"]
         intent["payment_method"] = ids.stripe("pm_")
         method = shape.bank_details(country) if delayed else shape.card_details(amount, country)
-        charge = self.keep(shape.charge(
-            ids.stripe("py_" if delayed else "ch_"), self.world.timestamp(), intent,
-            billing_details={**{k: who[k] for k in ("address", "email", "name", "phone")}, "tax_id": None},
-            payment_method_details=method))
+        charge = self.keep(
+            shape.charge(
+                ids.stripe("py_" if delayed else "ch_"),
+                self.world.timestamp(),
+                intent,
+                billing_details={**{k: who[k] for k in ("address", "email", "name", "phone")}, "tax_id": None},
+                payment_method_details=method,
+            )
+        )
         intent["payment_method_types"] = session["payment_method_types"] = [method["type"]]
         intent["latest_charge"] = charge["id"]
         return charge
@@ -154,20 +210,38 @@ class Checkout(Catalogue):
 
     def _succeed(self, session: Object, intent: Object, charge: Object) -> None:
         ids, amount = self.world.ids, intent["amount"]
-        charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": amount,
-                   "balance_transaction": ids.stripe("txn_"), "outcome": shape.outcome(),
-                   "receipt_url": f"{self.world.url}/stripe/receipts/{charge['id']}"}
+        charge |= {
+            "status": "succeeded",
+            "paid": True,
+            "captured": True,
+            "amount_captured": amount,
+            "balance_transaction": ids.stripe("txn_"),
+            "outcome": shape.outcome(),
+            "receipt_url": f"{self.world.url}/stripe/receipts/{charge['id']}",
+        }
         intent |= {"status": "succeeded", "amount_received": amount, "last_payment_error": None}
         session["payment_status"] = "paid"
         self.emit("charge.succeeded", charge)
         self.emit("payment_intent.succeeded", intent)
 
     def _fail(self, intent: Object, charge: Object, code: str, message: str, kind: str) -> None:
-        charge |= {"status": "failed", "failure_code": code, "failure_message": message,
-                   "outcome": shape.outcome(declined=True)}
-        intent |= {"status": "requires_payment_method", "payment_method": None, "last_payment_error": {
-            "charge": charge["id"], "code": code, "message": message, "type": kind,
-            "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}"}}
+        charge |= {
+            "status": "failed",
+            "failure_code": code,
+            "failure_message": message,
+            "outcome": shape.outcome(declined=True),
+        }
+        intent |= {
+            "status": "requires_payment_method",
+            "payment_method": None,
+            "last_payment_error": {
+                "charge": charge["id"],
+                "code": code,
+                "message": message,
+                "type": kind,
+                "doc_url": f"https://stripe.com/docs/error-codes/{code.replace('_', '-')}",
+            },
+        }
         self.emit("charge.failed", charge)
         self.emit("payment_intent.payment_failed", intent)
 
@@ -183,8 +257,13 @@ class Checkout(Catalogue):
             self._succeed(waiting, intent, charge)
             self.emit("checkout.session.async_payment_succeeded", waiting)
         else:
-            self._fail(intent, charge, "payment_intent_payment_attempt_failed",
-                       "The payment failed: the bank account has insufficient funds.", "invalid_request_error")
+            self._fail(
+                intent,
+                charge,
+                "payment_intent_payment_attempt_failed",
+                "The payment failed: the bank account has insufficient funds.",
+                "invalid_request_error",
+            )
             self.emit("checkout.session.async_payment_failed", waiting)
         return waiting
 
@@ -193,8 +272,13 @@ class Checkout(Catalogue):
         """A card that is refused: the session stays open, and its payment intent keeps the error."""
         unpaid = self.find_session(session, status="open")
         intent = self._intent(unpaid, None)
-        self._fail(intent, self._charge(unpaid, intent, delayed=False), "card_declined",
-                   "Your card was declined.", "card_error")
+        self._fail(
+            intent,
+            self._charge(unpaid, intent, delayed=False),
+            "card_declined",
+            "Your card was declined.",
+            "card_error",
+        )
         return unpaid
 
     @action
@@ -217,6 +301,5 @@ class Checkout(Catalogue):
         """Expires every open session whose time has passed, as Stripe does by itself."""
         with self.lock:
             now = self.world.timestamp()
-            due = [s for s in self.newest("checkout.session")
-                   if s["status"] == "open" and s["expires_at"] <= now]
+            due = [s for s in self.newest("checkout.session") if s["status"] == "open" and s["expires_at"] <= now]
             return self._expire_due(due) if due else None

@@ -1,4 +1,5 @@
 """Carries webhooks in the background, several at a time and with retries, so in no certain order."""
+
 from __future__ import annotations
 
 import heapq
@@ -24,8 +25,9 @@ class Courier:
 
     def start(self) -> None:
         self._running = True
-        self._threads = [threading.Thread(target=self._carry, name=f"sandbox-courier-{n}", daemon=True)
-                         for n in range(_CARRIERS)]
+        self._threads = [
+            threading.Thread(target=self._carry, name=f"sandbox-courier-{n}", daemon=True) for n in range(_CARRIERS)
+        ]
         for thread in self._threads:
             thread.start()
 

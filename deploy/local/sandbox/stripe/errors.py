@@ -1,4 +1,5 @@
 """Stripe's error object (docs.stripe.com/api/errors)."""
+
 from __future__ import annotations
 
 import json
@@ -13,8 +14,12 @@ _BY_STATUS: dict[int, tuple[str, str | None, str]] = {
     402: ("card_error", "card_declined", "Your card was declined."),
     403: ("invalid_request_error", None, "The provided key does not have access to this resource."),
     404: ("invalid_request_error", "resource_missing", "No such object."),
-    409: ("invalid_request_error", "lock_timeout", "This object cannot be accessed right now because another API "
-          "request or Stripe process is currently accessing it."),
+    409: (
+        "invalid_request_error",
+        "lock_timeout",
+        "This object cannot be accessed right now because another API "
+        "request or Stripe process is currently accessing it.",
+    ),
     429: ("invalid_request_error", "rate_limit", "Request rate limit exceeded."),
 }
 
@@ -22,8 +27,16 @@ _BY_STATUS: dict[int, tuple[str, str | None, str]] = {
 class StripeError(Exception):
     """Raised by the endpoints and turned into Stripe's JSON error."""
 
-    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None,
-                 kind: str = "invalid_request_error", **more: Any) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        kind: str = "invalid_request_error",
+        **more: Any,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.error = {"message": message, "type": kind, **more}
@@ -36,8 +49,9 @@ class StripeError(Exception):
 
 def missing(noun: str, object_id: str, param: str = "id") -> StripeError:
     """404 for a path's id; the same error is a 400 when a parameter names the object."""
-    return StripeError(404 if param == "id" else 400, f"No such {noun}: '{object_id}'",
-                       code="resource_missing", param=param)
+    return StripeError(
+        404 if param == "id" else 400, f"No such {noun}: '{object_id}'", code="resource_missing", param=param
+    )
 
 
 def by_status(status: int, retry_after: int | None) -> Answer:

@@ -1,4 +1,5 @@
 """Events: made, listed, signed and delivered to the webhook as Stripe does it."""
+
 from __future__ import annotations
 
 import copy
@@ -21,9 +22,17 @@ from local.sandbox.world import World
 
 # What the shop's webhook endpoint is subscribed to. The API lists all events, as Stripe does.
 SHOP_EVENTS = (
-    "checkout.session.completed", "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed", "checkout.session.expired", "charge.refunded", "refund.created",
-    "refund.updated", "refund.failed", "charge.dispute.created", "charge.dispute.closed")
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.closed",
+)
 _TIMEOUT = 20
 
 
@@ -84,13 +93,27 @@ class Events(State):
                 self.add_endpoint(self._endpoint_id, url, self.secret, list(self.enabled_events))
 
     def add_endpoint(self, endpoint_id: str, url: str, secret: str, enabled: list[str], **fields: Any) -> Object:
-        return self.keep({
-            "id": endpoint_id, "object": "webhook_endpoint", "api_version": None, "application": None,
-            "created": self.world.timestamp(), "description": None, "enabled_events": enabled,
-            "livemode": False, "metadata": {}, "secret": secret, "status": "enabled", "url": url, **fields})
+        return self.keep(
+            {
+                "id": endpoint_id,
+                "object": "webhook_endpoint",
+                "api_version": None,
+                "application": None,
+                "created": self.world.timestamp(),
+                "description": None,
+                "enabled_events": enabled,
+                "livemode": False,
+                "metadata": {},
+                "secret": secret,
+                "status": "enabled",
+                "url": url,
+                **fields,
+            }
+        )
 
-    def emit(self, kind: str, obj: Object, previous: Object | None = None, *, livemode: bool = False,
-             force: bool = False) -> None:
+    def emit(
+        self, kind: str, obj: Object, previous: Object | None = None, *, livemode: bool = False, force: bool = False
+    ) -> None:
         """Adds an event with a snapshot of the object; `force` delivers it though nobody subscribed."""
         if self.frame.silent:
             return
@@ -99,8 +122,11 @@ class Events(State):
         data: Object = {"object": shape.render_as(obj, version, refunds)}
         if previous is not None:
             data["previous_attributes"] = previous
-        event = self.keep(shape.event(self.world.ids.stripe("evt_"), self.world.timestamp(), kind, version,
-                                      data, livemode, dict(self.cause)))
+        event = self.keep(
+            shape.event(
+                self.world.ids.stripe("evt_"), self.world.timestamp(), kind, version, data, livemode, dict(self.cause)
+            )
+        )
         self.frame.events.append(event)
         if force:
             self._forced.add(event["id"])
@@ -112,22 +138,29 @@ class Events(State):
                 self._courier.send(event["id"], endpoint_id)
 
     def _endpoints(self, event: Object) -> list[Object]:
-        return [e for e in reversed(self.newest("webhook_endpoint"))
-                if event["id"] in self._forced or {"*", event["type"]} & set(e["enabled_events"])]
+        return [
+            e
+            for e in reversed(self.newest("webhook_endpoint"))
+            if event["id"] in self._forced or {"*", event["type"]} & set(e["enabled_events"])
+        ]
 
     def events(self, kind: str | None = None, about: str | Object | None = None) -> list[Object]:
         """Copies of the events, oldest first, of one type or about one object (its id or a copy)."""
         about_id = about["id"] if isinstance(about, dict) else about
         with self.lock:
-            return [copy.deepcopy(e) for e in reversed(self.newest("event"))
-                    if kind in (None, e["type"]) and about_id in (None, e["data"]["object"].get("id"))]
+            return [
+                copy.deepcopy(e)
+                for e in reversed(self.newest("event"))
+                if kind in (None, e["type"]) and about_id in (None, e["data"]["object"].get("id"))
+            ]
 
     def delivered(self, event: Object) -> bool:
         """Stripe's `delivery_success`: every endpoint that wants the event has acknowledged it."""
         return not self._pending.get(event["id"])
 
-    def signed(self, event: str | Object | bytes, secret: str | None = None,
-               at: datetime | float | None = None) -> tuple[bytes, dict[str, str]]:
+    def signed(
+        self, event: str | Object | bytes, secret: str | None = None, at: datetime | float | None = None
+    ) -> tuple[bytes, dict[str, str]]:
         """The body and the headers of a webhook call, for an event or for any bytes.
 
         `at` is the signature's time (aware datetime or Unix seconds), by default the real time now: Stripe's
@@ -137,9 +170,13 @@ class Events(State):
         moment = at.timestamp() if isinstance(at, datetime) else time.time() if at is None else at
         stamp = str(int(moment))
         digest = hmac.new((secret or self.secret).encode(), stamp.encode() + b"." + body, hashlib.sha256)
-        return body, {"Content-Type": "application/json; charset=utf-8", "Cache-Control": "no-cache",
-                      "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)", "Accept": "*/*; q=0.5",
-                      "Stripe-Signature": f"t={stamp},v1={digest.hexdigest()}"}
+        return body, {
+            "Content-Type": "application/json; charset=utf-8",
+            "Cache-Control": "no-cache",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Accept": "*/*; q=0.5",
+            "Stripe-Signature": f"t={stamp},v1={digest.hexdigest()}",
+        }
 
     def _body(self, event: str | Object) -> bytes:
         with self.lock:
@@ -177,8 +214,9 @@ class Events(State):
             error = "lost on the way"
         else:
             try:
-                status = requests.post(endpoint["url"], data=body, headers=headers, timeout=_TIMEOUT,
-                                       allow_redirects=False).status_code
+                status = requests.post(
+                    endpoint["url"], data=body, headers=headers, timeout=_TIMEOUT, allow_redirects=False
+                ).status_code
             except requests.RequestException as failure:
                 error = type(failure).__name__
         with self.lock:
@@ -208,6 +246,14 @@ class Events(State):
 
         Stripe lists the last 30 days only."""
         wanted, oldest = list(types), self.world.timestamp() - 30 * 86400
-        return [e for e in self.newest("event") if e["created"] >= oldest and (
-            not wanted or any(e["type"] == w or w == "*" or (w.endswith(".*") and e["type"].startswith(w[:-1]))
-                              for w in wanted))]
+        return [
+            e
+            for e in self.newest("event")
+            if e["created"] >= oldest
+            and (
+                not wanted
+                or any(
+                    e["type"] == w or w == "*" or (w.endswith(".*") and e["type"].startswith(w[:-1])) for w in wanted
+                )
+            )
+        ]

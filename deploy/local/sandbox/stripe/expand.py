@@ -1,4 +1,5 @@
 """`expand[]`: ids replaced by their objects, and the lists that are only shown on request."""
+
 from __future__ import annotations
 
 import copy
@@ -31,8 +32,12 @@ def expanded(state: State, obj: Object, paths: list[str]) -> Object:
     for path in paths:
         parts = path.split(".")
         if len(parts) > _MAX_DEPTH:
-            raise StripeError(400, f"You cannot expand more than {_MAX_DEPTH} levels of a property. Property: "
-                              f"{path}", code="property_expansion_max_depth", param="expand")
+            raise StripeError(
+                400,
+                f"You cannot expand more than {_MAX_DEPTH} levels of a property. Property: {path}",
+                code="property_expansion_max_depth",
+                param="expand",
+            )
         _expand(state, result, parts, path)
     return result
 

@@ -1,4 +1,5 @@
 """Stripe's idempotency layer: one key, one answer."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -26,15 +27,18 @@ class IdempotencyKeys:
     def replay(self, key: str, fingerprint: str, now: int) -> Stored | None:
         """The stored answer; None for a new key. Raises StripeError when the key came with other parameters."""
         if len(key) > 255:
-            raise StripeError(400, "Idempotency-Key must be at most 255 characters long.",
-                              kind="idempotency_error")
+            raise StripeError(400, "Idempotency-Key must be at most 255 characters long.", kind="idempotency_error")
         stored = self._stored.get(key)
         if stored is None or now - stored.at > _KEEP_SECONDS:
             return None
         if stored.fingerprint != fingerprint:
-            raise StripeError(400, "Keys for idempotent requests can only be used with the same parameters they "
-                              f"were first used with. Try using a key other than '{key}' if you meant to execute "
-                              "a different request.", kind="idempotency_error")
+            raise StripeError(
+                400,
+                "Keys for idempotent requests can only be used with the same parameters they "
+                f"were first used with. Try using a key other than '{key}' if you meant to execute "
+                "a different request.",
+                kind="idempotency_error",
+            )
         return stored
 
     def keep(self, key: str, stored: Stored) -> None:

@@ -1,4 +1,5 @@
 """Stripe's form encoding: `a[b][0][c]=1` to nested data, and the checks Stripe makes on parameters."""
+
 from __future__ import annotations
 
 import re
@@ -12,8 +13,16 @@ from local.sandbox.stripe.errors import StripeError
 _PART = re.compile(r"\[([^\]]*)\]")
 _NESTED = re.compile(r"[A-Z]\w*Params\w+")
 # What the SDK's parameter classes carry besides parameters.
-_OPTIONS = {"api_key", "stripe_version", "stripe_account", "stripe_context", "max_network_retries",
-            "idempotency_key", "headers", "content_type"}
+_OPTIONS = {
+    "api_key",
+    "stripe_version",
+    "stripe_account",
+    "stripe_context",
+    "max_network_retries",
+    "idempotency_key",
+    "headers",
+    "content_type",
+}
 
 
 def decode(encoded: str) -> dict[str, Any]:
@@ -73,8 +82,15 @@ def required(params: dict[str, Any], name: str) -> Any:
     return params[name]
 
 
-def integer(params: dict[str, Any], name: str, default: int | None = None, *, param: str | None = None,
-            least: int | None = None, most: int | None = None) -> int | None:
+def integer(
+    params: dict[str, Any],
+    name: str,
+    default: int | None = None,
+    *,
+    param: str | None = None,
+    least: int | None = None,
+    most: int | None = None,
+) -> int | None:
     """An integer parameter, or `default` when it is absent."""
     raw = params.get(name)
     if raw in (None, ""):
@@ -84,8 +100,9 @@ def integer(params: dict[str, Any], name: str, default: int | None = None, *, pa
     value = int(raw)
     if (least is not None and value < least) or (most is not None and value > most):
         bound = f"at least {least}" if least is not None and value < least else f"at most {most}"
-        raise StripeError(400, f"This value must be {bound} (got {value}).",
-                          code="parameter_invalid_integer", param=param or name)
+        raise StripeError(
+            400, f"This value must be {bound} (got {value}).", code="parameter_invalid_integer", param=param or name
+        )
     return value
 
 
@@ -100,8 +117,12 @@ def metadata(params: dict[str, Any], param: str = "metadata") -> dict[str, str]:
         if len(key) > 40:
             raise StripeError(400, f"Metadata keys can be at most 40 characters: {key}", param=param)
         if len(value) > 500:
-            raise StripeError(400, f"Metadata values can have up to 500 characters, but you passed in a value "
-                              f"that is {len(value)} characters: {key}", param=f"{param}[{key}]")
+            raise StripeError(
+                400,
+                f"Metadata values can have up to 500 characters, but you passed in a value "
+                f"that is {len(value)} characters: {key}",
+                param=f"{param}[{key}]",
+            )
     return {k: v for k, v in values.items() if v != ""}
 
 

@@ -1,4 +1,5 @@
 """The hosted pay page: what a buyer sees behind a payment link or a session's `url`."""
+
 from __future__ import annotations
 
 import copy
@@ -10,10 +11,24 @@ from local.sandbox.stripe.catalogue_objects import Object
 from local.sandbox.stripe.checkout import DEFAULT_BUYER, Checkout
 from local.sandbox.stripe.errors import StripeError
 
-COUNTRIES = (("PL", "Poland"), ("DE", "Germany"), ("FR", "France"), ("GB", "United Kingdom"), ("JP", "Japan"),
-             ("KW", "Kuwait"), ("US", "United States"), ("AU", "Australia"))
-LOCALES = (("auto", "As the browser says"), ("en", "English"), ("pl", "Polski"), ("de", "Deutsch"),
-           ("fr", "Français"), ("ja", "日本語"))
+COUNTRIES = (
+    ("PL", "Poland"),
+    ("DE", "Germany"),
+    ("FR", "France"),
+    ("GB", "United Kingdom"),
+    ("JP", "Japan"),
+    ("KW", "Kuwait"),
+    ("US", "United States"),
+    ("AU", "Australia"),
+)
+LOCALES = (
+    ("auto", "As the browser says"),
+    ("en", "English"),
+    ("pl", "Polski"),
+    ("de", "Deutsch"),
+    ("fr", "Français"),
+    ("ja", "日本語"),
+)
 _STREET = {"line1": "ul. Prosta 51", "city": "Warszawa", "postal_code": "00-838"}
 _FIELDS = ("email", "name", "country", "locale", "line1", "city", "postal_code")
 Page = str | tuple[str, int] | BaseResponse
@@ -34,8 +49,11 @@ class PayPage:
         """Takes the query parameters a real payment link takes."""
         try:
             session = self.shop.open_session(
-                link_id, client_reference_id=request.args.get("client_reference_id"),
-                customer_email=request.args.get("prefilled_email"), locale=request.args.get("locale"))
+                link_id,
+                client_reference_id=request.args.get("client_reference_id"),
+                customer_email=request.args.get("prefilled_email"),
+                locale=request.args.get("locale"),
+            )
         except StripeError as error:
             return self._message("This link does not work", str(error)), 404
         return redirect(f"/stripe/c/pay/{session['id']}", 303)
@@ -51,8 +69,7 @@ class PayPage:
                 return self._act(session) if request.method == "POST" else self._form(session)
             if session["status"] == "expired":
                 return self._message("This page has expired", "Go back to the shop and start again."), 410
-            return render_template("paid.html", session=copy.deepcopy(session),
-                                   lines=self.shop.lines[session_id])
+            return render_template("paid.html", session=copy.deepcopy(session), lines=self.shop.lines[session_id])
 
     def _act(self, session: Object) -> Page:
         buyer = {name: request.form.get(name, "").strip() for name in _FIELDS}
@@ -60,27 +77,49 @@ class PayPage:
         if wish == "cancel":
             if session["cancel_url"]:
                 return redirect(session["cancel_url"], 303)
-            return self._message("You have not paid", "The payment was called off. The page stays open for a "
-                                 "day.", back=f"/stripe/c/pay/{session['id']}")
+            return self._message(
+                "You have not paid",
+                "The payment was called off. The page stays open for a day.",
+                back=f"/stripe/c/pay/{session['id']}",
+            )
         if "@" not in buyer["email"] or not buyer["name"] or not buyer["country"]:
             return self._form(session, buyer, "Please fill in your mail address, name and country."), 422
         if wish == "decline":
             self.shop.decline(session)
             return self._form(session, buyer, "Your card was declined. Please try another card."), 402
         street = {name: buyer[name] for name in _STREET}
-        self.shop.buy(session=session, email=buyer["email"], name=buyer["name"], country=buyer["country"],
-                      locale=buyer["locale"] or None, delayed=wish == "later",
-                      shipping={"name": buyer["name"], "address": {"country": buyer["country"], **street}}
-                      if session["shipping_address_collection"] else False)
+        self.shop.buy(
+            session=session,
+            email=buyer["email"],
+            name=buyer["name"],
+            country=buyer["country"],
+            locale=buyer["locale"] or None,
+            delayed=wish == "later",
+            shipping={"name": buyer["name"], "address": {"country": buyer["country"], **street}}
+            if session["shipping_address_collection"]
+            else False,
+        )
         if session["success_url"]:
             return redirect(session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"]), 303)
         return redirect(f"/stripe/c/pay/{session['id']}", 303)
 
     def _form(self, session: Object, buyer: dict[str, str] | None = None, problem: str = "") -> str:
-        given = {**DEFAULT_BUYER, **_STREET, "locale": session["locale"] or "auto",
-                 **({"email": session["customer_email"]} if session["customer_email"] else {}), **(buyer or {})}
-        return render_template("pay.html", session=copy.deepcopy(session), lines=self.shop.lines[session["id"]],
-                               buyer=given, countries=COUNTRIES, locales=LOCALES, problem=problem)
+        given = {
+            **DEFAULT_BUYER,
+            **_STREET,
+            "locale": session["locale"] or "auto",
+            **({"email": session["customer_email"]} if session["customer_email"] else {}),
+            **(buyer or {}),
+        }
+        return render_template(
+            "pay.html",
+            session=copy.deepcopy(session),
+            lines=self.shop.lines[session["id"]],
+            buyer=given,
+            countries=COUNTRIES,
+            locales=LOCALES,
+            problem=problem,
+        )
 
     def _receipt(self, charge_id: str) -> Page:
         with self.shop.lock:

@@ -1,4 +1,5 @@
 """What the Stripe stand-in holds, and the frame in which anything happens to it."""
+
 from __future__ import annotations
 
 import copy
@@ -39,9 +40,16 @@ def action(method: F) -> Callable[..., Outcome]:
     (short for 2020-03-02) and `silent=True` (Stripe never generates some events: the objects change, no event
     is made).
     """
+
     @functools.wraps(method)
-    def run(self: State, *args: Any, api_version: str | None = None, old_api_version: bool = False,
-            silent: bool = False, **kwargs: Any) -> Outcome:
+    def run(
+        self: State,
+        *args: Any,
+        api_version: str | None = None,
+        old_api_version: bool = False,
+        silent: bool = False,
+        **kwargs: Any,
+    ) -> Outcome:
         with self.lock:
             version = OLD_API_VERSION if old_api_version else api_version or self.api_version
             outer, self.frame = self.frame, Frame(version, silent, [])
@@ -50,6 +58,7 @@ def action(method: F) -> Callable[..., Outcome]:
                 return Outcome(copy.deepcopy(changed), copy.deepcopy(self.frame.events))
             finally:
                 self.frame = outer
+
     return run
 
 
@@ -104,8 +113,11 @@ class State:
         if object_id.startswith("pi_"):
             latest = self.find("payment_intent", object_id, "payment_intent")["latest_charge"]
             if latest is None:
-                raise StripeError(400, f"This PaymentIntent ({object_id}) does not have a successful charge to "
-                                  "refund.", param="payment_intent")
+                raise StripeError(
+                    400,
+                    f"This PaymentIntent ({object_id}) does not have a successful charge to refund.",
+                    param="payment_intent",
+                )
             object_id = latest
         return self.find("charge", object_id, "charge")
 

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pushcart import shopfile
+from pushcart import commands, shopfile
 from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import Address, Buyer, Line, Payment, Shipping
@@ -24,9 +24,7 @@ INVITE = "https://forum.meadow-pottery.example/invites/5f3bQx81LmPz"
 
 @cache
 def catalogue() -> Catalogue:
-    return shopfile.load(
-        Config(Reads(variables=("shop_file",), may_need=("shop",)), {"secret_mount_path": "/nowhere"})
-    )
+    return shopfile.load(Config(Reads(variables=("shop_file",), may_need=("shop",)), {"secret_mount_path": "/nowhere"}))
 
 
 def line(name: str = "Throwing on the Wheel", amount: int = 4900, quantity: int = 1, **changes: Any) -> Line:
@@ -88,17 +86,18 @@ def request(name: str, view: OrderView | None = None, **changes: Any) -> StepReq
     if name == "refund":
         fields["refund"] = view.payment.amount_refunded or view.payment.amount_total
     if name == "something-needs-you":
-        fields["problem"] = problem(f"pushcart orders show {view.id}")
+        fields["problem"] = problem(commands.show_order(view.id), commands.retry_order(view.id))
     return StepRequest(**{**fields, **changes})
 
 
-def problem(command: str) -> Problem:
+def problem(command: str, remedy: str | None = None) -> Problem:
     return Problem(
         code="dead_step",
         text="The step wheel-basics.invite gave up after 8 attempts: Discourse: POST /invites.json: 403 You "
         "are not permitted to view the requested resource; look at the secret discourse-api-key",
         since="2026-11-21T09:02:10.000Z",
         command=command,
+        remedy=remedy,
     )
 
 

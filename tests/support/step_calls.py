@@ -18,7 +18,7 @@ from pushcart.clock import system_clock
 from pushcart.domain.order import Buyer, Line, Payment
 from pushcart.stepcall import OrderView, StepRequest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 INTERNAL_KEY = "k" * 40
 EMAIL = "ada@example.com"
 NOW = datetime(2026, 11, 21, 8, 45, 36, 120000, tzinfo=UTC)
@@ -50,8 +50,14 @@ def order(lines: list[Line] | None = None, currency: str = "EUR", shipping: int 
         created_at="2026-11-21T08:44:00.000Z",
         paid_at="2026-11-21T08:45:36.120Z",
         payment_status="paid",
-        payment=Payment(provider="stripe", session_id="cs_test_1", currency=currency, amount_subtotal=subtotal,
-                        amount_total=total, amount_shipping=shipping),
+        payment=Payment(
+            provider="stripe",
+            session_id="cs_test_1",
+            currency=currency,
+            amount_subtotal=subtotal,
+            amount_total=total,
+            amount_shipping=shipping,
+        ),
         buyer=Buyer(**{"email": EMAIL, "name": "Ada Lovelace", "locale": "en-GB", **buyer}),
         lines=lines,
     )
