@@ -5,7 +5,10 @@ Each carries the HTTP status a function answers with, so that a handler never tr
 
 from __future__ import annotations
 
+import logging
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 
 class PushcartError(Exception):
@@ -23,6 +26,13 @@ class PushcartError(Exception):
         """Extra response headers, such as `Retry-After` (whole seconds)."""
         return {}
 
+    def answer(self, log_fields: dict[str, Any]) -> dict[str, Any]:
+        """`to_response`, with the code noted for the request's log line and a fault of ours logged."""
+        log_fields.setdefault("error", self.code)
+        if self.http_status >= 500:
+            log.error("%s", self.message)
+        return self.to_response()
+
     def to_response(self) -> dict[str, Any]:
         """The error as a function's answer: `{"error": {"code", "message", ...details}}`."""
         error = {"code": self.code, "message": self.message, **self.details}
@@ -37,6 +47,11 @@ class ConfigurationError(PushcartError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("Configuration: " + "; ".join(problems))
         self.problems = problems
+
+    def to_response(self) -> dict[str, Any]:
+        """Without the problems, which are the owner's business; they are in the function's log."""
+        message = "This function is not configured correctly; its log says what is missing."
+        return {"statusCode": self.http_status, "body": {"error": {"code": self.code, "message": message}}}
 
 
 class CatalogueError(ConfigurationError):

@@ -64,8 +64,7 @@ class Router:
             request = Request(event.method, event.path, event.body, event.query.to_dict(), context.log_fields)
             answer = target(request, **values)
         except PushcartError as error:
-            context.log_fields.setdefault("error", error.code)
-            return error.to_response()
+            return error.answer(context.log_fields)
         return answer if isinstance(answer, dict) and "statusCode" in answer else {"statusCode": 200, "body": answer}
 
     def _match(self, method: str, path: str) -> tuple[Callable[..., Any], Mapping[str, Any]]:
