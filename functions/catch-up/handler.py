@@ -51,8 +51,7 @@ class App:
                 raise MethodNotAllowed("catch-up takes POST (run now) and GET (last heartbeat).")
             return {"statusCode": 200, "body": self._run()}
         except PushcartError as error:
-            context.log_fields["error"] = error.code
-            return error.to_response()
+            return error.answer(context.log_fields, stranger=True)
 
     def _run(self) -> dict[str, Any]:
         token = self._locks.acquire(JOB, self._timeout + MARGIN)

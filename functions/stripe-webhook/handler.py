@@ -43,8 +43,7 @@ class App:
         try:
             event_id = self._receive(event)
         except PushcartError as error:
-            context.log_fields["error"] = error.code
-            return error.to_response()
+            return error.answer(context.log_fields, stranger=True)
         if event_id:
             context.log_fields["event"] = event_id
             self._hints.send({"event": event_id})
@@ -54,9 +53,7 @@ class App:
         if event.method != "POST":
             raise MethodNotAllowed("This is Stripe's webhook endpoint; it takes POST only.")
         if len(event.body) > self._config.number("max_event_bytes"):
-            raise TooLarge(
-                f"More than max_event_bytes={self._config['max_event_bytes']}; no Stripe event is that large."
-            )
+            raise TooLarge(f"No event of Stripe's is larger than {self._config['max_event_bytes']} bytes.")
         secrets = self._config.secret_lines("stripe-webhook-secret")
         return self._inbox.receive(event.body, event.headers.get("Stripe-Signature"), secrets)
 

@@ -26,12 +26,18 @@ class PushcartError(Exception):
         """Extra response headers, such as `Retry-After` (whole seconds)."""
         return {}
 
-    def answer(self, log_fields: dict[str, Any]) -> dict[str, Any]:
-        """`to_response`, with the code noted for the request's log line and a fault of ours logged."""
+    def answer(self, log_fields: dict[str, Any], *, stranger: bool = False) -> dict[str, Any]:
+        """`to_response`, with the code noted for the request's log line and a fault of ours logged.
+
+        A `stranger`, whose signature was not (yet) found good, is not told which part of us is broken.
+        """
         log_fields.setdefault("error", self.code)
         if self.http_status >= 500:
             log.error("%s", self.message)
-        return self.to_response()
+        response = self.to_response()
+        if stranger and self.http_status == 500:
+            response["body"] = {"error": {"code": self.code, "message": "This function is broken; its log says why."}}
+        return response
 
     def to_response(self) -> dict[str, Any]:
         """The error as a function's answer: `{"error": {"code", "message", ...details}}`."""
@@ -47,11 +53,6 @@ class ConfigurationError(PushcartError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("Configuration: " + "; ".join(problems))
         self.problems = problems
-
-    def to_response(self) -> dict[str, Any]:
-        """Without the problems, which are the owner's business; they are in the function's log."""
-        message = "This function is not configured correctly; its log says what is missing."
-        return {"statusCode": self.http_status, "body": {"error": {"code": self.code, "message": message}}}
 
 
 class CatalogueError(ConfigurationError):

@@ -60,6 +60,9 @@ class Router:
         """Checks the signature, finds the route and calls it; our own errors become their HTTP answer."""
         try:
             require_signature(event, self._config, self._clock)
+        except PushcartError as error:
+            return error.answer(context.log_fields, stranger=True)
+        try:
             target, values = self._match(event.method, event.path)
             request = Request(event.method, event.path, event.body, event.query.to_dict(), context.log_fields)
             answer = target(request, **values)

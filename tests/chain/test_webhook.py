@@ -97,6 +97,7 @@ def test_an_empty_secret_is_a_configuration_error_and_never_a_key(shop, customer
         file.write_text("")
         answer = post_event(body, {"Stripe-Signature": sign(body, "")})
         assert (answer.status_code, answer.json()["error"]["code"]) == (500, "configuration")
+        assert "secret" not in answer.text
     finally:
         file.write_text(old)
     assert customer.order() is None
