@@ -6,10 +6,10 @@ The points are listed by the code itself, so a new one is covered without editin
 from __future__ import annotations
 
 import pytest
-from support.customers import WHEEL, Customer, eventually
 
 from local.shop import LocalShop
 from pushcart.crash import Point
+from support.customers import WHEEL, Customer, eventually
 
 #: Longer than any lease and than the first waits of the retry schedule.
 LONG = 400
