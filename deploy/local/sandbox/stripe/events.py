@@ -19,20 +19,10 @@ from local.sandbox.stripe.catalogue_objects import Object
 from local.sandbox.stripe.courier import Courier
 from local.sandbox.stripe.state import State
 from local.sandbox.world import World
+from pushcart.services.stripe_inbox import EVENT_TYPES
 
 # What the shop's webhook endpoint is subscribed to. The API lists all events, as Stripe does.
-SHOP_EVENTS = (
-    "checkout.session.completed",
-    "checkout.session.async_payment_succeeded",
-    "checkout.session.async_payment_failed",
-    "checkout.session.expired",
-    "charge.refunded",
-    "refund.created",
-    "refund.updated",
-    "refund.failed",
-    "charge.dispute.created",
-    "charge.dispute.closed",
-)
+SHOP_EVENTS = tuple(sorted(EVENT_TYPES))
 _TIMEOUT = 20
 
 
