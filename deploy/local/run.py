@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -12,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from local.gateway import GatewayError
 from local.shop import CATCH_UP_EVERY, OUTSIDE, ROOT, LocalShop
+from local.watch import Timelines
 from pushcart.clock import seconds_between
 from pushcart.errors import ConfigurationError, FunctionFailed
 
@@ -41,7 +44,9 @@ def main() -> int:
             shop_file=Path(options.shop),
         )
         shop.start()
-    except (GatewayError, ConfigurationError) as error:
+    except ConfigurationError as error:
+        return _cannot("\n  ".join(["", *error.problems]))
+    except GatewayError as error:
         return _cannot(str(error))
     except OSError as error:
         return _cannot(
@@ -68,7 +73,7 @@ def _options() -> argparse.Namespace:
 
 
 def _cannot(reason: str) -> int:
-    console.print(f"[bold red]Pushcart cannot start:[/] {reason}", soft_wrap=True)
+    console.print(f"[bold red]Pushcart cannot start:[/] {escape(reason)}", soft_wrap=True)
     return 2
 
 
@@ -76,59 +81,45 @@ def _serve(shop: LocalShop, once: bool, stopping: threading.Event) -> int:
     real = sorted(shop.real)
     if real:
         console.print(f"[bold]Real accounts from .secrets/:[/] {', '.join(real)}. The sandbox plays the others.")
+    timelines = Timelines(shop, console)
     fulfilled = True
     if "Stripe" in shop.real:
-        console.print(
-            f"Send Stripe's events here:  stripe listen --forward-to {shop.gateway.url}/function/stripe-webhook\n"
-            "and put the whsec_... it prints into .secrets/stripe-webhook-secret.",
-            soft_wrap=True,
-        )
+        webhook = f"{shop.gateway.url}/function/stripe-webhook"
+        console.print(f"Send Stripe's events here:  stripe listen --forward-to {webhook}", soft_wrap=True)
+        console.print("and put the whsec_... it prints into .secrets/stripe-webhook-secret.")
     else:
-        fulfilled = _watch_one_order(shop, stopping)
+        fulfilled = _watch_one_order(shop, timelines, stopping)
     if once:
         return 0 if fulfilled else 1
     _print_addresses(shop)
     while not stopping.wait(0.5):
-        pass
+        with contextlib.suppress(FunctionFailed):  # order-store may be the function that somebody kills just now
+            timelines.show_if_lively()
     return 0 if fulfilled else 1
 
 
-def _watch_one_order(shop: LocalShop, stopping: threading.Event) -> bool:
+def _watch_one_order(shop: LocalShop, timelines: Timelines, stopping: threading.Event) -> bool:
     product = next(product for product in shop.catalogue.products if product.stripe.payment_link)
-    console.print(f"Jenny buys “{product.name}” with the sandbox's payment link.\n")
+    console.print(f"Jenny buys “{product.name}” with the sandbox's payment link.")
     started = time.monotonic()
     shop.sandbox.stripe.buy(product.stripe.payment_link)
-    shown, order = 0, None
-    while time.monotonic() - started < PATIENCE and not stopping.is_set():
-        found = shop.orders(limit="1")
-        if found:
-            order = shop.order(found[0]["id"])
-            shown = _print_new_lines(order, shown)
-            if order["fulfilment_status"] in ("fulfilled", "needs_attention"):
-                break
-        stopping.wait(0.1)
-    if order is not None and order["fulfilment_status"] == "fulfilled":
-        took = seconds_between(order["history"][0]["at"], order["history"][-1]["at"])
+    order = None
+    while time.monotonic() - started < PATIENCE and not stopping.wait(0.1):
+        orders = timelines.show()
+        order = orders[0] if orders else None
+        if order and order["fulfilment_status"] in ("fulfilled", "needs_attention"):
+            break
+    if order and order["fulfilment_status"] == "fulfilled":
+        history = shop.order(order["id"])["history"]
+        took = seconds_between(history[0]["at"], history[-1]["at"])
         console.print(
-            f"\n[bold green]Order {order['id']} is fulfilled[/], {took:.1f} s after the webhook. "
-            "(The first order starts every function; the next one takes a fraction of that.)",
+            f"\n[bold green]Fulfilled[/] {took:.1f} s after the webhook, most of it to start each function for the "
+            "first time; the next order takes a fraction of that.",
             soft_wrap=True,
         )
         return True
-    _explain(shop, order)
+    _explain(shop, shop.order(order["id"]) if order else None)
     return False
-
-
-def _print_new_lines(order: dict[str, Any], shown: int) -> int:
-    history = order["history"]
-    for index in range(shown, len(history)):
-        entry = history[index]
-        since = seconds_between(history[max(index - 1, 0)]["at"], entry["at"])
-        console.print(
-            f"  {entry['at'][11:23]}  [cyan]{since * 1000:>7.0f} ms[/]  {entry['what']}  [dim]{entry['cause']}[/]",
-            soft_wrap=True,
-        )
-    return len(history)
 
 
 def _explain(shop: LocalShop, order: dict[str, Any] | None) -> None:

@@ -78,7 +78,7 @@ class LocalShop:
         self._store = store or f"sqlite:///{self.state_dir}/shop.db"
         self.clock_file = self.state_dir / "clock"
         self.clock_file.unlink(missing_ok=True)
-        self.catalogue: Catalogue = shopfile.parse(shop_file.read_text(encoding="utf-8"), shop_file.name)
+        self.catalogue: Catalogue = shopfile.read(shop_file)
         self._webhook_secret = f"whsec_{secrets.token_hex(16)}"
         self.sandbox = Sandbox(
             port=sandbox_port,

@@ -7,6 +7,7 @@ own; what remains after that are the rules that join fields.
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, get_args, get_origin
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -75,7 +76,7 @@ def _convert(value: Any, shape: Any, place: str) -> list[Mistake]:
         msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
         text, _, inner = str(error).partition(" - at `$")
-        meant = _description(shape) if "regex" in text else None
+        meant = "an amount such as 49.00" if shape is Decimal else _description(shape) if "regex" in text else None
         what = f"should be {meant}, not {value!r}" if meant else text[0].lower() + text[1:]
         return [(place + inner.rstrip("`"), what)]
     return []

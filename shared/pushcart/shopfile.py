@@ -45,13 +45,18 @@ def load(config: Config) -> Catalogue:
     text = config.secret_text("shop")
     if text:
         return parse(text, "the secret shop", folder / MAILS)
-    path = Path(config["shop_file"]) if config["shop_file"] else folder / "shop.yml"
+    return read(Path(config["shop_file"]) if config["shop_file"] else folder / "shop.yml")
+
+
+def read(path: Path) -> Catalogue:
+    """The catalogue in the file `path`, with its mails beside it. Raises `CatalogueError` with every mistake."""
     try:
-        return parse(path.read_text(encoding="utf-8"), path.name, folder / MAILS)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CatalogueError([f"{path} cannot be read ({error.strerror}); it says what the shop sells"]) from None
     except UnicodeDecodeError:
         raise CatalogueError([f"{path} is not UTF-8 text"]) from None
+    return parse(text, path.name, path.parent / MAILS)
 
 
 class Reloading:

@@ -158,6 +158,7 @@ def summary(order: Order) -> dict[str, Any]:
     return {
         "id": order.id,
         "created_at": order.created_at,
+        "updated_at": order.updated_at,
         "paid_at": order.paid_at,
         "payment_status": order.payment_status,
         "fulfilment_status": order.fulfilment_status,

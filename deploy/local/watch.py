@@ -1,0 +1,62 @@
+"""Prints the timelines of the shop's orders as they grow."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from local.shop import LocalShop
+from pushcart.clock import seconds_between
+
+#: Orders looked at each time, the newest.
+NEWEST = "10"
+
+#: Seconds to keep looking after something happened in the sandbox.
+LIVELY = 20
+
+
+class Timelines:
+    """What was printed of each order; `show` prints the rest."""
+
+    def __init__(self, shop: LocalShop, console: Console) -> None:
+        self._shop = shop
+        self._console = console
+        self._seen: dict[str, str] = {}
+        self._printed: dict[str, int] = {}
+        self._last: str | None = None
+        self._sign: Any = None
+        self._lively_until = 0.0
+
+    def show(self) -> list[dict[str, Any]]:
+        """Prints what is new and returns the newest orders, whole where they changed. Raises `FunctionFailed`."""
+        orders = self._shop.orders(limit=NEWEST)
+        for order in reversed(orders):
+            if self._seen.get(order["id"]) != order["updated_at"]:
+                self._seen[order["id"]] = order["updated_at"]
+                self._print(self._shop.order(order["id"]))
+        return orders
+
+    def show_if_lively(self) -> None:
+        """`show`, but only for a while after the sandbox sent a webhook or time was moved, to keep the logs quiet."""
+        sign = (len(self._shop.sandbox.stripe.deliveries), self._shop.sandbox.world.advanced())
+        if sign != self._sign or "Stripe" in self._shop.real:
+            self._sign, self._lively_until = sign, time.monotonic() + LIVELY
+        if time.monotonic() < self._lively_until:
+            self.show()
+
+    def _print(self, order: dict[str, Any]) -> None:
+        history = order["history"]
+        first = self._printed.get(order["id"], 0)
+        self._printed[order["id"]] = len(history)
+        if first < len(history) and self._last != order["id"]:
+            self._last = order["id"]
+            self._console.print(f"\n[bold]Order {order['id']}[/]")
+        for index in range(first, len(history)):
+            entry = history[index]
+            since = seconds_between(history[max(index - 1, 0)]["at"], entry["at"])
+            what, cause = escape(entry["what"]), escape(entry["cause"])
+            line = f"  {entry['at'][11:23]}  [cyan]{since * 1000:>7.0f} ms[/]  {what}  [dim]{cause}[/]"
+            self._console.print(line, soft_wrap=True)
