@@ -109,6 +109,9 @@ class App:
         swept = self._work.sweep(self._config.number("sweep_batch"), self._config.number("sweep_seconds"))
         return msgspec.to_builtins(swept)
 
+    def stopping(self) -> None:
+        self._work.stop()
+
     def close(self) -> None:
         self._work.close()
         self._gateway.close()
@@ -138,6 +141,10 @@ def start() -> None:
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
     return app.router.handle(event, context)
+
+
+def stopping() -> None:
+    app.stopping()
 
 
 def stop() -> None:

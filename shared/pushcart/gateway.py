@@ -21,12 +21,15 @@ from requests.adapters import HTTPAdapter
 
 from pushcart import auth
 from pushcart.clock import Clock
-from pushcart.errors import FunctionFailed, is_permanent
+from pushcart.errors import ConfigurationError, FunctionFailed, is_permanent
 
 log = logging.getLogger(__name__)
 
 #: Seconds to wait before calling a function again that the gateway is still starting; about 8 s in all.
 COLD_START_WAITS = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0, 3.0)
+
+#: Seconds within which a refusal means that the function was not reached: no mail is sent in that time.
+QUICK = 0.05
 
 
 class Gateway:
@@ -41,12 +44,14 @@ class Gateway:
         timeout: float,
         connections: int = 8,
         sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url.rstrip("/")
         self._key = key
         self._clock = clock
         self._timeout = timeout
         self._sleep = sleep
+        self._now = now
         self._http = requests.Session()
         self._http.mount("http", HTTPAdapter(pool_connections=2, pool_maxsize=connections))
 
@@ -58,18 +63,27 @@ class Gateway:
         *,
         method: str = "POST",
         query: dict[str, str] | None = None,
+        repeatable: bool = True,
     ) -> Any:
-        """The function's JSON answer. `FunctionFailed` for anything but a 2xx, with what the function said."""
+        """The function's JSON answer. `FunctionFailed` for anything but a 2xx, with what the function said.
+
+        The gateway's answer is the same for a function that does not listen yet and for one that died in the
+        middle of the call, so a call that is not `repeatable` is made again only after an answer so quick that
+        nothing can have been done. All attempts together take no longer than the timeout.
+        """
+        end = self._now() + self._timeout
         for wait in (*COLD_START_WAITS, None):
-            response = self._send("function", function, method, path, query, body)
-            if wait is None or not _still_starting(response):
+            sent = self._now()
+            response = self._send("function", function, method, path, query, body, timeout=end - sent)
+            untouched = repeatable or self._now() - sent < QUICK
+            if wait is None or not _still_starting(response) or not untouched or self._now() + wait >= end:
                 return _answer(function, response)
             self._sleep(wait)
         raise AssertionError("the loop above always returns")
 
     def hint(self, function: str, path: str, body: Any) -> None:
         """Asks for an asynchronous call that may be lost; `FunctionFailed` when not even the gateway took it."""
-        response = self._send("async-function", function, "POST", path, None, body)
+        response = self._send("async-function", function, "POST", path, None, body, timeout=self._timeout)
         if response.status_code != 202:
             raise FunctionFailed(function, f"the gateway did not queue the call: {response.status_code}")
 
@@ -84,14 +98,19 @@ class Gateway:
         path: str,
         query: dict[str, str] | None,
         body: Any,
+        *,
+        timeout: float,
     ) -> requests.Response:
         data = b"" if body is None else msgspec.json.encode(body)
         query_string = urlencode(query or {})
-        signature = auth.sign(self._key(), self._clock(), function, method, path, query_string, data)
+        try:
+            signature = auth.sign(self._key(), self._clock(), function, method, path, query_string, data)
+        except ConfigurationError as error:
+            raise FunctionFailed(function, f"the call could not be signed: {error.message}") from error
         headers = {auth.HEADER: signature, "Content-Type": "application/json"}
         url = f"{self._url}/{prefix}/{function}{path}" + (f"?{query_string}" if query_string else "")
         try:
-            return self._http.request(method, url, data=data, headers=headers, timeout=self._timeout)
+            return self._http.request(method, url, data=data, headers=headers, timeout=timeout)
         except requests.RequestException as error:
             raise FunctionFailed(function, f"no answer through the gateway ({type(error).__name__})") from error
 

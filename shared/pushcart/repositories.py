@@ -16,10 +16,21 @@ from pushcart.store import Document, Store
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+#: The value something is sorted by, and its id.
+Key = tuple[str, str]
+
 
 def _document(value: msgspec.Struct) -> Document:
     document: Document = msgspec.to_builtins(value)
     return document
+
+
+def _save(store: Store, collection: str, value: Order | InboxEvent) -> bool:
+    read, value.version = value.version, value.version + 1
+    saved = store.replace(collection, _document(value), read)
+    if not saved:
+        value.version = read
+    return saved
 
 
 class Page(msgspec.Struct):
@@ -71,11 +82,7 @@ class Orders:
 
     def save(self, order: Order) -> bool:
         """Stores the change if nobody else changed the order since it was read; else False."""
-        read, order.version = order.version, order.version + 1
-        saved = self._store.replace("orders", _document(order), read)
-        if not saved:
-            order.version = read
-        return saved
+        return _save(self._store, "orders", order)
 
     def change(self, id: str, change: Callable[[Order], T]) -> T:
         """Applies `change` to the order as it is now and saves it, as often as it takes; returns its result."""
@@ -97,10 +104,9 @@ class Orders:
         found = self._store.find("orders", equal={field: value}, order_by="created_at", limit=1)
         return msgspec.convert(found[0], Order) if found else None
 
-    def due(self, now: Instant, limit: int) -> list[str]:
-        """Ids of orders with something to do, the longest overdue first. Costs what is due, not what exists."""
-        found = self._store.find("orders", order_by="due_at", until=later(now, 0.001), limit=limit)
-        return [document["id"] for document in found]
+    def due(self, now: Instant, limit: int, after: Key | None = None) -> list[Key]:
+        """(due_at, id) of orders with something to do, the longest overdue first, following `after`."""
+        return self._store.keys("orders", order_by="due_at", until=later(now, 0.001), after=after, limit=limit)
 
     def list(
         self,
@@ -149,13 +155,11 @@ class Inbox:
 
     def save(self, event: InboxEvent) -> bool:
         """Stores the change if nobody else changed the event since it was read; else False."""
-        read, event.version = event.version, event.version + 1
-        return self._store.replace("inbox", _document(event), read)
+        return _save(self._store, "inbox", event)
 
-    def due(self, now: Instant, limit: int) -> list[str]:
-        """Ids of events to apply, the longest overdue first."""
-        found = self._store.find("inbox", order_by="due_at", until=later(now, 0.001), limit=limit)
-        return [document["id"] for document in found]
+    def due(self, now: Instant, limit: int, after: Key | None = None) -> list[Key]:
+        """(due_at, id) of events to apply, the longest overdue first, following `after`."""
+        return self._store.keys("inbox", order_by="due_at", until=later(now, 0.001), after=after, limit=limit)
 
     def list(self, status: EventStatus | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """Events, newest first, a page at a time."""
@@ -218,7 +222,7 @@ class Heartbeats:
 
 
 class Counters:
-    """Counts by name and day (UTC), such as `webhook.foreign.customer.created`."""
+    """Counts by name and day (UTC), such as `stripe.unneeded.customer.created`."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -227,8 +231,3 @@ class Counters:
     def add(self, name: str) -> int:
         """Counts one more today; returns today's count."""
         return self._store.increment("counters", f"{self._clock():%Y-%m-%d}.{name}")
-
-    def today(self, name: str) -> int:
-        """Today's count."""
-        document = self._store.get("counters", f"{self._clock():%Y-%m-%d}.{name}")
-        return int(document["value"]) if document else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -27,7 +28,20 @@ class _Loader(yaml.SafeLoader):
     """YAML with exact decimals, because 49.90 as a binary float is not 49.90."""
 
 
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: Decimal(loader.construct_scalar(node)))
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | Decimal:
+    """A plain decimal number. YAML would also take 010 for eight and 1:30 for ninety."""
+    text = str(loader.construct_scalar(node))
+    if re.fullmatch(r"-?(0|[1-9][0-9]{0,17})", text):
+        return int(text)
+    if re.fullmatch(r"-?[0-9]{1,18}\.[0-9]{1,9}", text):
+        return Decimal(text)
+    raise yaml.constructor.ConstructorError(
+        None, None, f"{text!r} is no plain number; write it like 49.00", node.start_mark
+    )
+
+
+for _kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_kind}", _number)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
 
 
@@ -100,11 +114,13 @@ def parse(text: str, source: str = "shop.yml", mails: Path | None = None) -> Cat
     try:
         root = yaml.compose(text, Loader=_Loader)
         loaded = yaml.load(text, Loader=_Loader)
+        lines = shopcheck.Lines(root)
+    except RecursionError:
+        raise CatalogueError([f"{source}: nested too deeply, or an alias that holds itself"]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         raise CatalogueError([f"{source}{line}: not YAML: {getattr(error, 'problem', error)}"]) from None
-    lines = shopcheck.Lines(root)
     mistakes = list(lines.duplicates)
     if isinstance(loaded, dict):
         mistakes += shopcheck.in_fields(loaded, Catalogue)

@@ -1,8 +1,8 @@
 """The process of one function: `python index.py`, behind of-watchdog or the local gateway.
 
-It imports function/handler.py, calls its optional start(), serves handle(event, context) until SIGTERM,
-finishes the calls at hand and calls the optional stop(). It exits 0 only when it was told to stop: after any
-other end a watchdog must see a failure, or it would answer 500 for ever.
+It imports function/handler.py, calls its optional start(), serves handle(event, context) until SIGTERM, calls
+the optional stopping(), finishes the calls at hand and calls the optional stop(). It exits 0 only when it was
+told to stop: after any other end a watchdog must see a failure, or it would answer 500 for ever.
 """
 
 from __future__ import annotations
@@ -54,11 +54,12 @@ def prepare() -> tuple[Settings, ModuleType, Server]:
     return settings, handler, server
 
 
-def stop_handler(handler: ModuleType) -> int:
+def tell(handler: ModuleType, hook: str) -> int:
+    """Call the handler's optional hook; returns the exit status it leads to."""
     try:
-        getattr(handler, "stop", lambda: None)()
+        getattr(handler, hook, lambda: None)()
     except (Exception, SystemExit):
-        log.exception("the handler's stop() failed")
+        log.exception("the handler's %s() failed", hook)
         return 1
     return 0
 
@@ -79,13 +80,14 @@ def main() -> int:
     log.info("listening", extra={"host": settings.host, "port": server.port, "threads": settings.threads})
     try:
         server.serve()
+        status = tell(handler, "stopping")
         unfinished = server.drain(settings.drain_seconds)
     except Exception:
         log.exception("serving died")
         return 1
     if unfinished:
         log.warning("stopped with calls unfinished", extra={"unfinished": unfinished})
-    status = stop_handler(handler)
+    status = tell(handler, "stop") or status
     log.info("stopped")
     return status
 

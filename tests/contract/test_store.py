@@ -75,6 +75,13 @@ def test_a_range_includes_its_start_and_not_its_end_and_leaves_out_documents_wit
     assert [document["id"] for document in found] == ["o01", "o02"]
 
 
+def test_keys_come_in_order_a_page_at_a_time(store):
+    for number in (3, 1, 2, 4):
+        store.insert("orders", order(f"o0{number}", due_at=f"t{number}" if number != 4 else None))
+    assert store.keys("orders", order_by="due_at", until="t9") == [("t1", "o01"), ("t2", "o02"), ("t3", "o03")]
+    assert store.keys("orders", order_by="due_at", until="t3", after=("t1", "o01"), limit=5) == [("t2", "o02")]
+
+
 @pytest.mark.parametrize("descending", [False, True])
 def test_pages_cover_everything_once_even_among_equal_values(store, descending):
     ids = [f"o{number:02}" for number in range(1, 12)]

@@ -80,6 +80,18 @@ def test_a_file_that_is_no_shop_is_refused_with_the_next_step(text):
     assert mistakes(text) == ["shop.yml line 1: the file: write the sections shop: and products:"]
 
 
+@pytest.mark.parametrize("price", [".nan", ".inf", "010", "1:30", "1:30.5", "1.0e+99999999", "0x10", "9" * 40])
+def test_a_price_that_yaml_would_read_in_an_odd_way_is_refused(price):
+    found = mistakes(SHOP.replace("price: 49.00", f"price: {price}"))
+    assert len(found) == 1
+    assert "price" in found[0] or "plain number" in found[0]
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "a: &a [*a]"])
+def test_a_file_made_to_break_the_reader_is_refused(text):
+    assert mistakes(text)
+
+
 def test_broken_yaml_names_its_line():
     assert mistakes("shop:\n  name: [unclosed\nproducts: x")[0].startswith("shop.yml line 3: not YAML")
 

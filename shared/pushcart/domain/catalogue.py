@@ -16,10 +16,10 @@ from msgspec import Meta
 from pushcart.domain import money
 
 Text = Annotated[str, Meta(min_length=1)]
-Mail = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", description="a mail address")]
-Sku = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}$", description="letters, digits, - and _")]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$", description="lower case letters, digits and -")]
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s/]+(/\S*)?$", description="an address beginning with https://")]
+Mail = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z", description="a mail address")]
+Sku = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}\Z", description="letters, digits, - and _")]
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z", description="lower case letters, digits and -")]
+Url = Annotated[str, Meta(pattern=r"^https?://[^\s/]+(/\S*)?\Z", description="an address beginning with https://")]
 
 _DELAY = re.compile(r"(\d{1,4}) (minute|hour|day|week)s?")
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
@@ -86,7 +86,7 @@ class EmailStep(StepSpec, tag="email"):
 
     function = "email-dispatch"
     template: Name | None = None
-    sendgrid_template: Annotated[str, Meta(pattern=r"^d-[0-9a-f]+$", description="d-...")] | None = None
+    sendgrid_template: Annotated[str, Meta(pattern=r"^d-[0-9a-f]+\Z", description="d-...")] | None = None
     to: Literal["buyer", "admins"] = "buyer"
 
     @property
@@ -110,7 +110,7 @@ class Shop(Struct):
 
     name: Text
     url: Url
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$", description="an ISO code such as EUR")]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", description="an ISO code such as EUR")]
     support: Mail
     sender: Mail
     admins: Annotated[list[Mail], Meta(min_length=1)]
@@ -160,15 +160,15 @@ class MailingList(Struct):
 class StripeSettings(Struct):
     """`ignore` lists payment links, prices and products of the same account that are not this shop's."""
 
-    ignore: list[Annotated[str, Meta(pattern=r"^(plink|price|prod)_\w+$")]] = []
+    ignore: list[Annotated[str, Meta(pattern=r"^(plink|price|prod)_\w+\Z")]] = []
 
 
 class Sold(Struct):
     """What sells a product at Stripe. A price or product matches any session; a link only a one-line session."""
 
-    price: Annotated[str, Meta(pattern=r"^price_\w+$", description="price_...")] | None = None
-    product: Annotated[str, Meta(pattern=r"^prod_\w+$", description="prod_...")] | None = None
-    payment_link: Annotated[str, Meta(pattern=r"^plink_\w+$", description="plink_...")] | None = None
+    price: Annotated[str, Meta(pattern=r"^price_\w+\Z", description="price_...")] | None = None
+    product: Annotated[str, Meta(pattern=r"^prod_\w+\Z", description="prod_...")] | None = None
+    payment_link: Annotated[str, Meta(pattern=r"^plink_\w+\Z", description="plink_...")] | None = None
 
 
 class OnRefund(Struct):
@@ -184,7 +184,7 @@ class Product(Struct):
     sku: Sku
     name: Text
     price: Decimal
-    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$", description="an ISO code such as EUR")] | None = None
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", description="an ISO code such as EUR")] | None = None
     text: str = ""
     images: list[Text] = []
     stripe: Sold = msgspec.field(default_factory=Sold)
@@ -221,15 +221,11 @@ class Catalogue(Struct):
         return money.to_minor(product.price, self.currency_of(product))
 
     def sku_for(self, *, price_id: str | None, product_id: str | None, only_line_of: str | None) -> str | None:
-        """The sku of a line item: by price, by Stripe product, or by the payment link whose only line it is."""
-        for product in self.products:
-            sold = product.stripe
-            if (
-                (price_id and sold.price == price_id)
-                or (product_id and sold.product == product_id)
-                or (only_line_of and sold.payment_link == only_line_of)
-            ):
-                return product.sku
+        """The sku of a line item: by price, else by Stripe product, else by the payment link whose only line it is."""
+        for field, value in (("price", price_id), ("product", product_id), ("payment_link", only_line_of)):
+            found = [product.sku for product in self.products if value and getattr(product.stripe, field) == value]
+            if found:
+                return found[0]
         return None
 
     def steps(self) -> list[tuple[str, StepSpec]]:

@@ -22,6 +22,7 @@ class InboxEvent(msgspec.Struct, kw_only=True):
     """One event. `id` is `source:event_id`, so that a second delivery finds the first.
 
     `object_type` and `object_id` name what it is about, `payment_intent` and `charge` what that belongs to.
+    `alarm` says that the owner has to hear of it, `told_owner` that they have.
     """
 
     id: str
@@ -40,8 +41,16 @@ class InboxEvent(msgspec.Struct, kw_only=True):
     status: EventStatus = EventStatus.PENDING
     due_at: Instant | None = None
     attempts: int = 0
+    deferrals: int = 0
     error: str | None = None
     order_id: str | None = None
     done_at: Instant | None = None
+    alarm: bool = False
     told_owner: bool = False
+    notices: int = 0
     body: str
+
+    @property
+    def wants_telling(self) -> bool:
+        """Whether the owner has still to hear of it."""
+        return self.alarm and not self.told_owner

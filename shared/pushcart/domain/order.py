@@ -27,6 +27,10 @@ class PaymentStatus(StrEnum):
     EXPIRED = "expired"
 
 
+#: The shop owes what was bought: not after a full refund, and not while the bank disputes the payment.
+DELIVERED_FOR = frozenset({PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED, PaymentStatus.PARTIALLY_REFUNDED})
+
+
 class FulfilmentStatus(StrEnum):
     """Where the goods are."""
 
@@ -90,7 +94,10 @@ class Shipping(msgspec.Struct, kw_only=True):
 
 
 class Line(msgspec.Struct, kw_only=True):
-    """One line item. `sku` is None for something the shop does not sell; `planned` once its steps exist."""
+    """One line item. `sku` is None for something the shop does not sell; `planned` once its steps exist.
+
+    `unit_amount` is the price's own, in `unit_currency`; a price with several currencies is paid in another.
+    """
 
     id: str
     name: str
@@ -100,6 +107,7 @@ class Line(msgspec.Struct, kw_only=True):
     amount_tax: int = 0
     amount_total: int
     unit_amount: int | None = None
+    unit_currency: str | None = None
     price_id: str | None = None
     product_id: str | None = None
     sku: str | None = None
@@ -149,7 +157,8 @@ class Step(msgspec.Struct, kw_only=True):
 
     `id` is unique in the order, `name` is what shop.yml calls it; `lines` are the line ids it is about
     (empty: the whole order). `due_at` is when it may run next. `key` goes to the provider as idempotency key.
-    `follow_up` steps come later by plan and do not hold up the fulfilment. `refund` is the amount a refund step
+    `follow_up` steps come later by plan and do not hold up the fulfilment; `asked` ones the owner wants in spite of
+    a dispute; `given_up` ones may still finish, but are not tried again. `refund` is the amount a refund step
     is about, `subject` what an attention step is about.
     """
 
@@ -165,6 +174,8 @@ class Step(msgspec.Struct, kw_only=True):
     state: StepState
     due_at: Instant
     follow_up: bool = False
+    asked: bool = False
+    given_up: bool = False
     attempts: int = 0
     deferrals: int = 0
     lease: str | None = None
@@ -218,7 +229,6 @@ class Order(msgspec.Struct, kw_only=True):
     planned: bool = False
     released: bool = False
     refund_planned: int = 0
-    given_up: list[str] = []
     steps: list[Step] = []
     attention: list[Attention] = []
     history: list[Entry] = []

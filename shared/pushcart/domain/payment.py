@@ -13,7 +13,7 @@ import msgspec
 from pushcart.clock import Instant
 from pushcart.domain import attention, money, planning, steps
 from pushcart.domain.catalogue import Catalogue
-from pushcart.domain.order import Buyer, Dispute, Line, Order, Payment, PaymentStatus, Shipping
+from pushcart.domain.order import DELIVERED_FOR, Buyer, Dispute, Line, Order, Payment, PaymentStatus, Shipping
 
 
 class PaymentFacts(msgspec.Struct, kw_only=True):
@@ -59,10 +59,6 @@ RECEIVED = frozenset(
 )
 
 
-#: The shop owes what was bought: not after a full refund, and not while the bank disputes the payment.
-DELIVERED_FOR = frozenset({PaymentStatus.PAID, PaymentStatus.NO_PAYMENT_REQUIRED, PaymentStatus.PARTIALLY_REFUNDED})
-
-
 def status_of(facts: PaymentFacts) -> PaymentStatus:
     """The payment status these facts mean. A dispute that is open or lost outweighs a refund, a won one nothing."""
     if facts.dispute is not None and not facts.dispute.won:
@@ -87,6 +83,8 @@ def update(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant
         if order.payment_status in DELIVERED_FOR and not held:
             planning.plan_sale(order, catalogue, now)
     _refunds(order, catalogue, refunded_before, now, cause)
+    if order.payment_status is PaymentStatus.REFUNDED and before is not PaymentStatus.REFUNDED:
+        _call_off(order, catalogue, now)
     _disputes(order, dispute_before, now, cause)
     steps.settle(order, now)
 
@@ -103,14 +101,15 @@ def _take_over(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> None:
     lines = []
     for line in facts.lines:
         known = planned.get(line.id)
-        line.sku = known.sku if known else _sku(line, facts, catalogue)
+        line.sku = known.sku if known else sku_of(line, facts, catalogue)
         line.planned = known is not None
         lines.append(line)
     order.lines = lines
     order.skus = sorted({line.sku for line in lines if line.sku})
 
 
-def _sku(line: Line, facts: PaymentFacts, catalogue: Catalogue) -> str | None:
+def sku_of(line: Line, facts: PaymentFacts, catalogue: Catalogue) -> str | None:
+    """The shop's product a line item is, or None."""
     if catalogue.product(line.sku):
         return line.sku
     only_line_of = facts.payment_link if len(facts.lines) == 1 else None
@@ -135,6 +134,10 @@ def _sentence(order: Order) -> str:
 
 def _check(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant) -> bool:
     """Raises what a human has to look at and ends what was put right; True when the amount forbids a delivery."""
+    if order.payment_status is PaymentStatus.REFUNDED:
+        attention.resolve(order, "unknown_product", None, now)
+        attention.resolve(order, "wrong_amount", None, now)
+        return False
     for line in order.lines:
         if line.sku is None:
             text = f"“{line.name}” was paid for, but no product in shop.yml sells it"
@@ -166,7 +169,7 @@ def wrong_amount(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> str
         if product is None or line.unit_amount is None:
             continue
         asked = money.plain(catalogue.price_of(product), catalogue.currency_of(product))
-        got = money.plain(line.unit_amount, facts.currency)
+        got = money.plain(line.unit_amount, line.unit_currency or facts.currency)
         if asked != got:
             return f"{product.sku} costs {asked} in shop.yml, but {got} was asked for at the checkout"
     return None
@@ -177,26 +180,33 @@ def _refunds(order: Order, catalogue: Catalogue, before: int, now: Instant, caus
     refunded = order.payment.amount_refunded
     if refunded < before:
         text = f"a refund of {money.plain(before - refunded, order.payment.currency)} did not reach the buyer"
-        attention.require(order, "refund_failed", str(before), text, now)
+        attention.require(order, "refund_failed", str(before), text, now, again=True)
+        order.refund_planned = min(order.refund_planned, refunded)
     if refunded > order.refund_planned:
         amount, order.refund_planned = refunded - order.refund_planned, refunded
         order.note(now, f"refund of {money.plain(amount, order.payment.currency)}", cause)
         planning.plan_refund(order, catalogue, amount, now)
-    if order.payment_status is PaymentStatus.REFUNDED and before < refunded:
-        cancelled: set[str | None] = {None}
-        for sku in order.skus:
-            product = catalogue.product(sku)
-            if product is None or product.on_refund.cancel:
-                cancelled.add(sku)
+
+
+def _call_off(order: Order, catalogue: Catalogue, now: Instant) -> None:
+    """What a full refund does to the sale, each product by its own policy."""
+    cancelled: set[str | None] = {None}
+    for sku in order.skus:
+        product = catalogue.product(sku)
+        if product is None or product.on_refund.cancel:
+            cancelled.add(sku)
+        if any(line.sku == sku and line.planned for line in order.lines):
             planning.plan_return(order, catalogue, sku, now)
-        steps.give_up(order, now, "the order was refunded", cancelled)
+    steps.give_up(order, now, "the order was refunded", cancelled)
 
 
 def _disputes(order: Order, before: Dispute | None, now: Instant, cause: str) -> None:
     assert order.payment is not None
     dispute = order.payment.dispute
-    if dispute is None or (before is not None and before.status == dispute.status):
+    if dispute is None or (before is not None and (before.id, before.status) == (dispute.id, dispute.status)):
         return
+    if before is not None and before.id != dispute.id:
+        attention.resolve(order, "dispute", before.id, now)
     if dispute.won or dispute.lost:
         attention.resolve(order, "dispute", dispute.id, now)
         order.note(now, f"dispute {'won' if dispute.won else 'lost'}", cause)

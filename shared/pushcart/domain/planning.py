@@ -15,23 +15,24 @@ def plan_sale(order: Order, catalogue: Catalogue, now: Instant) -> None:
     The steps of the order as a whole follow the first line that is planned, so that a sale the shop cannot
     make sense of sends no receipt.
     """
+    paid_at = order.paid_at or now
     fresh = [line for line in order.lines if line.sku is not None and not line.planned]
     for sku in dict.fromkeys(line.sku for line in fresh):
         product = catalogue.product(sku)
         assert product is not None, "a line's sku comes from this catalogue"
         lines = [line for line in fresh if line.sku == sku]
-        _add(order, product.fulfilment, Phase.SALE, f"{sku}.", now, sku=sku, lines=[line.id for line in lines])
+        _add(order, product.fulfilment, Phase.SALE, f"{sku}.", paid_at, sku=sku, lines=[line.id for line in lines])
         for line in lines:
             line.planned = True
     if fresh and not order.planned:
         order.planned = True
-        _add(order, catalogue.every_order.fulfilment, Phase.SALE, "", now)
+        _add(order, catalogue.every_order.fulfilment, Phase.SALE, "", paid_at)
 
 
 def plan_refund(order: Order, catalogue: Catalogue, amount: int, now: Instant) -> None:
-    """Plans the order's own steps for a refund of `amount` (minor units), once for each total refunded."""
-    assert order.payment is not None
-    prefix = f"refund-{order.payment.amount_refunded}."
+    """Plans the order's own steps for one more refund, of `amount` in minor units."""
+    earlier = {step.id.partition(".")[0] for step in order.steps if step.refund is not None}
+    prefix = f"refund-{len(earlier) + 1}."
     _add(order, catalogue.every_order.on_refund, Phase.REFUND, prefix, now, refund=amount)
 
 
@@ -48,7 +49,7 @@ def _add(
     specs: Sequence[StepSpec],
     phase: Phase,
     prefix: str,
-    now: Instant,
+    start: Instant,
     *,
     sku: str | None = None,
     lines: list[str] | None = None,
@@ -72,7 +73,7 @@ def _add(
                 lines=lines or [],
                 needs=[prefix + name for name in spec.needs],
                 state=StepState.WAITING,
-                due_at=later(now, wait),
+                due_at=later(start, wait),
                 follow_up=wait > 0,
                 refund=refund,
             )

@@ -11,29 +11,34 @@ from typing import Any
 
 from pushcart.clock import Instant, later
 from pushcart.domain import attention
-from pushcart.domain.order import OPEN_STATES, FulfilmentStatus, Order, PaymentStatus, Phase, Step, StepState
-from pushcart.domain.retry import ATTEMPTS, next_attempt
+from pushcart.domain.order import (
+    DELIVERED_FOR,
+    OPEN_STATES,
+    FulfilmentStatus,
+    Order,
+    PaymentStatus,
+    Phase,
+    Step,
+    StepState,
+)
+from pushcart.domain.retry import ATTEMPTS, MAX_DEFERRALS, next_attempt, put_off
 from pushcart.errors import Conflict, NotFound
-
-#: How often a provider's rate limit may put a step off before that counts as a failure.
-MAX_DEFERRALS = 500
-
 
 #: Fulfilment statuses that the timeline announces.
 ENDS = frozenset({FulfilmentStatus.FULFILLED, FulfilmentStatus.CANCELLED})
 
 
 def paused(order: Order, step: Step) -> bool:
-    """A sale in dispute stands still: what it still owes is neither delivered nor given up."""
-    return step.phase is Phase.SALE and order.payment_status is PaymentStatus.DISPUTED
+    """A sale in dispute stands still: what it still owes is neither delivered nor given up, unless the owner asks."""
+    return step.phase is Phase.SALE and not step.asked and order.payment_status is PaymentStatus.DISPUTED
 
 
 def wakes_at(order: Order, step: Step) -> Instant | None:
     """When the step next wants a look, or None: finished, paused, or waiting for another step."""
-    if paused(order, step):
-        return None
     if step.state is StepState.RUNNING:
         return step.lease_until
+    if paused(order, step):
+        return None
     if step.state in (StepState.DUE, StepState.FAILED) or (
         step.state is StepState.WAITING and _needs_done(order, step)
     ):
@@ -42,14 +47,12 @@ def wakes_at(order: Order, step: Step) -> Instant | None:
 
 
 def runnable(order: Order, now: Instant) -> Step | None:
-    """The next step to run now, in the order they were planned; a step whose lease ran out is one."""
+    """The next step to run now, in the order they were planned. The order has to be settled before."""
     return next((step for step in order.steps if (at := wakes_at(order, step)) is not None and at <= now), None)
 
 
 def lease(order: Order, step: Step, token: str, now: Instant, seconds: float) -> None:
     """Marks the step as run by the holder of `token` until `seconds` from now."""
-    if step.state is StepState.RUNNING:
-        order.note(now, f"{step.id}: attempt {step.attempts} was lost on the way; trying again", "lease ran out")
     step.state = StepState.RUNNING
     step.attempts += 1
     step.lease = token
@@ -96,9 +99,11 @@ def fail(
     if busy and step.deferrals < MAX_DEFERRALS:
         step.deferrals += 1
         step.attempts -= 1
-    again = None if permanent else next_attempt(step.attempts, now, random_source, retry_after)
-    if step.phase is Phase.SALE and step.id in order.given_up:
-        _cancel(order, step, now, "the order was refunded meanwhile")
+        again: Instant | None = put_off(now, retry_after)
+    else:
+        again = None if permanent else next_attempt(step.attempts, now, random_source, retry_after)
+    if step.given_up:
+        _cancel(order, step, now, "nothing more is owed")
     elif again is None:
         _die(order, step, reason, now)
     else:
@@ -109,35 +114,29 @@ def fail(
     settle(order, now)
 
 
-def lost_too_often(step: Step) -> bool:
-    """Whether every attempt was used up without even an answer, so that one more would not be the last."""
-    return step.state is StepState.RUNNING and step.attempts >= ATTEMPTS
-
-
-def bury(order: Order, step: Step, now: Instant) -> None:
-    """Makes a step dead whose attempts were all lost on the way."""
-    _die(order, step, "its function never answered", now)
-    settle(order, now)
-
-
 def give_up(order: Order, now: Instant, why: str, skus: set[str | None] | None = None) -> None:
     """Cancels what the sale still owes (only for `skus`, if given); a step that is running may still finish."""
     for step in order.steps:
         if step.phase is not Phase.SALE or (skus is not None and step.sku not in skus):
             continue
         if step.state is StepState.RUNNING:
-            order.given_up.append(step.id)
+            step.given_up = True
         elif step.state in OPEN_STATES or step.state is StepState.DEAD:
             _cancel(order, step, now, why)
 
 
 def retry(order: Order, step_id: str, now: Instant) -> None:
-    """The owner's retry of a dead step (or of a failed one, at once); `Conflict` in any other state."""
+    """The owner's retry of a dead step, or at once of a failed one; `Conflict` in any other state.
+
+    A cancelled step can be retried as well while the sale is paid for, as after a refund that failed.
+    """
     step = require(order, step_id)
-    if step.state not in (StepState.DEAD, StepState.FAILED):
+    owed = step.state is StepState.CANCELLED and order.payment_status in DELIVERED_FOR
+    if step.state not in (StepState.DEAD, StepState.FAILED) and not owed:
         raise Conflict(f"{step_id} is {step.state}; only a dead or failed step can be retried.")
     step.state = StepState.DUE
     step.due_at = now
+    step.asked, step.given_up = True, False
     step.attempts = step.deferrals = 0
     attention.resolve(order, "dead_step", step.id, now)
     order.note(now, f"{step.id} will be tried again", "owner")
@@ -164,6 +163,7 @@ def resend(order: Order, step_id: str, now: Instant) -> str:
         state=StepState.DUE,
         due_at=now,
         follow_up=True,
+        asked=True,
         refund=step.refund,
         subject=step.subject,
     )
@@ -187,9 +187,15 @@ def handled(order: Order, now: Instant, note: str) -> None:
     settle(order, now)
 
 
-def settle(order: Order, now: Instant) -> None:
-    """Derives what follows from the steps: who is due, who waits in vain, the order's own status and next look."""
+def settle(order: Order, now: Instant) -> bool:
+    """Derives what follows from the steps: who is due, who waits in vain, the order's own status and next look.
+
+    True when that changed anything, so that the order is worth saving.
+    """
+    before = [step.state for step in order.steps], order.due_at, order.fulfilment_status
     for step in order.steps:
+        if step.state is StepState.RUNNING and step.lease_until is not None and step.lease_until <= now:
+            _reclaim(order, step, now)
         if step.state is StepState.WAITING:
             needs = [order.step(needed) for needed in step.needs]
             if any(need is not None and need.state is StepState.CANCELLED for need in needs):
@@ -197,10 +203,25 @@ def settle(order: Order, now: Instant) -> None:
             elif _needs_done(order, step) and step.due_at <= now:
                 step.state = StepState.DUE
     order.due_at = min((at for step in order.steps if (at := wakes_at(order, step))), default=None)
-    before, order.fulfilment_status = order.fulfilment_status, fulfilment_status(order)
-    if order.fulfilment_status is not before and order.fulfilment_status in ENDS:
+    order.fulfilment_status = fulfilment_status(order)
+    if order.fulfilment_status is not before[2] and order.fulfilment_status in ENDS:
         order.note(now, str(order.fulfilment_status), "order")
-    order.updated_at = now
+    changed = before != ([step.state for step in order.steps], order.due_at, order.fulfilment_status)
+    if changed:
+        order.updated_at = now
+    return changed
+
+
+def _reclaim(order: Order, step: Step, now: Instant) -> None:
+    """Takes a step back whose process died, or never answered, before its lease ran out."""
+    if step.given_up:
+        _cancel(order, step, now, "nothing more is owed")
+    elif step.attempts >= ATTEMPTS:
+        _die(order, step, "its function never answered", now)
+    else:
+        order.note(now, f"{step.id}: attempt {step.attempts} was lost on the way; trying again", "lease ran out")
+        step.state, step.due_at = StepState.DUE, now
+        step.lease = step.lease_until = None
 
 
 def fulfilment_status(order: Order) -> FulfilmentStatus:
@@ -214,7 +235,10 @@ def fulfilment_status(order: Order) -> FulfilmentStatus:
         return FulfilmentStatus.FULFILLED
     if order.payment_status in (PaymentStatus.REFUNDED, PaymentStatus.DISPUTED):
         return FulfilmentStatus.CANCELLED
-    return FulfilmentStatus.FULFILLED if sale or order.planned or order.attention else FulfilmentStatus.NONE
+    if sale or order.planned:
+        return FulfilmentStatus.FULFILLED
+    # The owner settled by hand what could not be sold by the book: nothing was delivered by us.
+    return FulfilmentStatus.CANCELLED if order.attention else FulfilmentStatus.NONE
 
 
 def require(order: Order, step_id: str) -> Step:

@@ -78,10 +78,6 @@ class StripePayments:
         found = _call(lambda: sessions.list(params={"payment_intent": payment_intent, "limit": 1}))
         return found.data[0].id if found.data else None
 
-    def livemode(self) -> bool:
-        """Whether the API key is a live one."""
-        return "_live_" in self._key()
-
     def _client(self) -> stripe.StripeClient:
         key = self._key()
         if key not in self._clients:
@@ -236,6 +232,7 @@ def _line(line: Json) -> Line:
         name=line.get("description") or (product.get("name") if isinstance(product, dict) else None) or line["id"],
         quantity=line["quantity"] or 1,
         unit_amount=price.get("unit_amount"),
+        unit_currency=price["currency"].upper() if price.get("currency") else None,
         amount_subtotal=line["amount_subtotal"],
         amount_discount=line.get("amount_discount") or 0,
         amount_tax=line.get("amount_tax") or 0,

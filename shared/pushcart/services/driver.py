@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import logging
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from pushcart import commands
-from pushcart.clock import Clock, later, to_instant
+from pushcart.clock import Clock, to_instant
 from pushcart.crash import Point, point
 from pushcart.domain import attention, steps
 from pushcart.domain.catalogue import STEP_TYPES
 from pushcart.domain.event import EventStatus, InboxEvent
 from pushcart.domain.order import Order, Step, StepState
-from pushcart.errors import FunctionFailed
+from pushcart.domain.retry import next_attempt
+from pushcart.errors import FunctionFailed, StoreUnavailable
 from pushcart.gateway import Gateway
 from pushcart.repositories import Inbox, Orders
 from pushcart.stepcall import OrderView, Problem, StepAnswer, StepRequest
 
 log = logging.getLogger(__name__)
+
+#: Seconds between the attempts to store a result; about 15 s in all, well within a lease.
+RECORD_WAITS = (0.2, 0.5, 1, 2, 4, 8)
 
 #: What one command can put right, by what needs attention.
 REMEDIES = {"dead_step": commands.retry_order, "wrong_amount": commands.release_order}
@@ -39,6 +44,7 @@ class Driver:
         token: Callable[[], str],
         random_source: random.Random,
         lease_seconds: float,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._orders = orders
         self._inbox = inbox
@@ -47,6 +53,7 @@ class Driver:
         self._token = token
         self._random = random_source
         self._lease_seconds = lease_seconds
+        self._sleep = sleep
         self._stopping = False
 
     def stop(self) -> None:
@@ -61,32 +68,35 @@ class Driver:
             if order is None:
                 return ran
             now = to_instant(self._clock())
-            steps.settle(order, now)
+            changed = steps.settle(order, now)
             step = steps.runnable(order, now)
             if step is None:
+                if changed and not self._orders.save(order):
+                    continue  # somebody else changed the order; look again
                 return ran
-            if steps.lost_too_often(step):
-                steps.bury(order, step, now)
-                self._orders.save(order)
-                continue
             token = self._token()
             steps.lease(order, step, token, now, self._lease_seconds)
             if not self._orders.save(order):
-                continue  # somebody else changed the order; look again
+                continue
             point(Point.STEP_LEASED)
             self._run(order, step, token)
             ran += 1
         return ran
 
     def _run(self, order: Order, step: Step, token: str) -> None:
+        # A mail that was sent must not be sent again only because the function died before it could say so.
+        repeatable = step.kind != "email"
         failure: FunctionFailed
         try:
-            answer = self._gateway.call(_function(step), "/", _request(order, step))
+            answer = self._gateway.call(_function(step), "/", _request(order, step), repeatable=repeatable)
             done = msgspec.convert(answer, StepAnswer)
         except FunctionFailed as error:
             failure = error
         except msgspec.ValidationError as error:
             failure = FunctionFailed(step.kind, f"an answer that is no step's result ({error})")
+        except Exception as error:
+            log.exception("step %s of order %s", step.id, order.id)
+            failure = FunctionFailed(step.kind, f"a mistake in Pushcart ({type(error).__name__}); see the log")
         else:
             point(Point.STEP_ANSWERED)
             self._record(order.id, lambda fresh, now: steps.succeed(fresh, step.id, done.result, done.note, now))
@@ -108,28 +118,40 @@ class Driver:
         )
 
     def _record(self, order_id: str, change: Callable[[Order, str], None]) -> None:
-        self._orders.change(order_id, lambda order: change(order, to_instant(self._clock())))
+        """Stores what a step gave, through a short outage of the store too: without it the step would run again."""
+        for wait in (*RECORD_WAITS, None):
+            try:
+                self._orders.change(order_id, lambda order: change(order, to_instant(self._clock())))
+                return
+            except StoreUnavailable:
+                if wait is None:
+                    raise
+                self._sleep(wait)
 
-    def tell_of_dead_event(self, event: InboxEvent) -> None:
-        """Mails the owner about an event that could not be applied; it belongs to no order that could do it."""
+    def tell_of_event(self, event: InboxEvent) -> None:
+        """Mails the owner about an event that cannot be applied; it belongs to no order that could do it."""
         now = to_instant(self._clock())
+        dead = event.status is EventStatus.DEAD
         problem = Problem(
-            code="dead_event",
-            text=f"The event {event.type} ({event.event_id}) could not be applied: {event.error}",
+            code="dead_event" if dead else "event_refused",
+            text=f"The event {event.type} ({event.event_id}) could not be applied"
+            + (f": {event.error}" if dead else f" yet and is tried again for two days: {event.error}"),
             since=event.received_at,
             command=commands.show_event(event.id),
             remedy=commands.replay_event(event.id),
         )
-        key = f"{event.id}.dead.{event.attempts}"
+        event.notices += 1
+        key = f"{event.id}.notice-{event.notices}"
         config: dict[str, Any] = {"template": attention.TEMPLATE, "to": "admins"}
         request = StepRequest(key=key, step=attention.TEMPLATE, kind="email", config=config, problem=problem)
         try:
-            self._gateway.call("email-dispatch", "/", request)
+            self._gateway.call("email-dispatch", "/", request, repeatable=False)
         except FunctionFailed as error:
-            log.error("the owner could not be told of dead event %s: %s", event.id, error.message)
-            event.due_at = later(now, 600)
+            log.error("the owner could not be told of event %s: %s", event.id, error.message)
         else:
-            event.told_owner, event.due_at = True, None
+            event.told_owner = True
+        if dead:
+            event.due_at = None if event.told_owner else next_attempt(event.notices, now, self._random)
         self._inbox.save(event)
 
 
@@ -184,8 +206,3 @@ def _results(order: Order, step: Step) -> dict[str, dict[str, Any]]:
         for other in order.steps
         if other.state is StepState.DONE and other.result and other.sku in (None, step.sku)
     }
-
-
-def is_dead_and_untold(event: InboxEvent) -> bool:
-    """Whether the owner has still to hear of it."""
-    return event.status is EventStatus.DEAD and not event.told_owner

@@ -15,8 +15,8 @@ from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.event import EventStatus, InboxEvent
 from pushcart.domain.order import Order
 from pushcart.domain.payment import PaymentFacts
-from pushcart.domain.retry import next_attempt
-from pushcart.errors import PushcartError, StoreUnavailable
+from pushcart.domain.retry import MAX_DEFERRALS, next_attempt, put_off
+from pushcart.errors import ProviderBusy, ProviderRefused, PushcartError, StoreUnavailable
 from pushcart.repositories import Counters, Inbox, Orders
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ class Intake:
         """Applies the event if it is still pending; the id of the order it changed, or None.
 
         An error of the provider or the shop's file leaves the event pending for a later attempt, and dead
-        after the last. `StoreUnavailable` is the caller's: nothing was noted.
+        after the last; a refusal for good is tried again as well, but the owner hears of it at once.
+        `StoreUnavailable` is the caller's: nothing was noted.
         """
         event = self._inbox.get(event_id)
         if event is None or event.status is not EventStatus.PENDING:
@@ -73,12 +74,12 @@ class Intake:
         except StoreUnavailable:
             raise
         except PushcartError as error:
-            self._put_off(event, error.message, getattr(error, "retry_after", None))
+            self._failed(event, error)
             return None
         except Exception as error:
             # A mistake of ours must not make one event fail for ever in silence: it ends dead, and the owner is told.
             log.exception("event %s cannot be applied", event.id)
-            self._put_off(event, f"a mistake in Pushcart ({type(error).__name__}); see order-store's log")
+            self._failed(event, PushcartError(f"a mistake in Pushcart ({type(error).__name__}); see order-store's log"))
             return None
         point(Point.ORDER_WRITTEN)
         event.status = EventStatus.IGNORED if order is None else EventStatus.APPLIED
@@ -109,7 +110,7 @@ class Intake:
                 continue  # a checkout of ours made it under this id: look for that order first, then read again
             now = to_instant(self._clock())
             if order is None:
-                if _foreign(facts, self._catalogue()):
+                if _foreign(facts, self._catalogue(), ours=bool(facts.order_id)):
                     return None
                 order = Order(id=order_id, created_at=facts.created_at, updated_at=now)
                 order.note(received_at or now, f"received {cause}", facts.provider)
@@ -118,10 +119,12 @@ class Intake:
 
     def _change(self, order: Order, facts: PaymentFacts, now: Instant, cause: str) -> bool:
         """Changes the order in memory; False when these facts are about a session the order does not count on."""
-        if order.session_id in (None, facts.session_id):
+        paid = facts.money in ("paid", "no_payment_required")
+        known = order.payment_status in payment.RECEIVED
+        if order.session_id in (None, facts.session_id) or (paid and not known):
             payment.update(order, facts, self._catalogue(), now, cause)
             return True
-        if facts.money not in ("paid", "no_payment_required"):
+        if not paid:
             return False  # an abandoned second checkout of the same cart
         text = f"the checkout session {facts.session_id} paid for this order a second time"
         attention.require(order, "paid_twice", facts.session_id, text, now)
@@ -139,22 +142,35 @@ class Intake:
             session_id = order.session_id if order else self._payments.session_of(event.payment_intent, event.charge)
         return self.sync(session_id, event.type, event.received_at) if session_id else None
 
-    def _put_off(self, event: InboxEvent, reason: str, retry_after: float | None = None) -> None:
+    def _failed(self, event: InboxEvent, error: PushcartError) -> None:
         now = to_instant(self._clock())
-        event.attempts += 1
-        event.error = reason
-        event.due_at = next_attempt(event.attempts, now, self._random, retry_after)
+        event.error = error.message
+        retry_after = getattr(error, "retry_after", None)
+        if isinstance(error, ProviderBusy) and event.deferrals < MAX_DEFERRALS:
+            event.deferrals += 1
+            event.due_at = put_off(now, retry_after)
+        else:
+            event.attempts += 1
+            event.due_at = next_attempt(event.attempts, now, self._random, retry_after)
+            event.alarm = event.alarm or isinstance(error, ProviderRefused)
         if event.due_at is None:
-            event.status = EventStatus.DEAD
-            event.done_at = now
+            event.status, event.done_at = EventStatus.DEAD, now
+            event.alarm, event.told_owner = True, False
             event.due_at = now  # once more, for the notice to the owner
-        log.warning("event %s not applied, attempt %d: %s", event.id, event.attempts, reason)
+        log.warning("event %s not applied, attempt %d: %s", event.id, event.attempts, error.message)
         self._inbox.save(event)
 
 
-def _foreign(facts: PaymentFacts, catalogue: Catalogue) -> bool:
-    """Whether shop.yml says that somebody else on this Stripe account sells this."""
+def _foreign(facts: PaymentFacts, catalogue: Catalogue, *, ours: bool) -> bool:
+    """Whether somebody else on this Stripe account sells this.
+
+    shop.yml may say so. Money that came in for something unknown is kept for the owner to see; a session that
+    nobody paid for and that has nothing of this shop in it is not.
+    """
     ignored = set(catalogue.stripe.ignore)
     if facts.payment_link in ignored:
         return True
-    return bool(facts.lines) and all(ignored & {line.price_id, line.product_id} for line in facts.lines)
+    if facts.lines and all(ignored & {line.price_id, line.product_id} for line in facts.lines):
+        return True
+    unpaid = payment.status_of(facts) not in payment.RECEIVED
+    return unpaid and not ours and not any(payment.sku_of(line, facts, catalogue) for line in facts.lines)

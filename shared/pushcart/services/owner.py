@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
@@ -25,10 +26,11 @@ class StepChoice(msgspec.Struct, forbid_unknown_fields=True):
     step: str | None = None
 
 
-class Note(msgspec.Struct, forbid_unknown_fields=True):
-    """Why something was marked as handled, for the timeline."""
+class Handled(msgspec.Struct, forbid_unknown_fields=True):
+    """Why something was marked as handled, for the timeline, and the version of the order the owner looked at."""
 
     note: str = ""
+    version: int | None = None
 
 
 class Owner:
@@ -95,10 +97,12 @@ class Owner:
 
     def handled(self, request: Request, id: str) -> Any:
         """The owner has dealt with what needed a human."""
-        note = request.json(Note).note
+        given = request.json(Handled)
 
         def change(order: Order) -> Order:
-            steps.handled(order, to_instant(self._clock()), note)
+            if given.version not in (None, order.version):
+                raise Conflict(f"Order {id} has changed since version {given.version}; look at it again.")
+            steps.handled(order, to_instant(self._clock()), given.note)
             return order
 
         return self._changed(request, id, change)
@@ -137,7 +141,8 @@ class Owner:
         while True:
             event = self._inbox.require(id)
             event.status, event.due_at = EventStatus.PENDING, to_instant(self._clock())
-            event.attempts, event.error, event.told_owner = 0, None, False
+            event.attempts, event.deferrals, event.error = 0, 0, None
+            event.alarm = event.told_owner = False
             if self._inbox.save(event):
                 break
         self._work.event(id)
@@ -197,12 +202,12 @@ def _moment(query: Any, name: str) -> Instant | None:
         return None
     try:
         return to_instant(from_instant(given if "T" in given else f"{given}T00:00:00Z"))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise BadRequest(f"{name}={given!r} is no time; write it like 2026-11-21 or 2026-11-21T08:00:00Z.") from None
 
 
 def _limit(query: Any) -> int:
     given = query.get("limit", "50")
-    if not (given.isdecimal() and 1 <= int(given) <= MOST):
+    if not (re.fullmatch(r"[0-9]{1,3}", given) and 1 <= int(given) <= MOST):
         raise BadRequest(f"limit={given!r} should be a number from 1 to {MOST}.")
     return int(given)

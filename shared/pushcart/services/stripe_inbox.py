@@ -5,6 +5,7 @@ https://docs.stripe.com/webhooks
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -33,6 +34,7 @@ EVENT_TYPES = frozenset(
         "refund.updated",
         "refund.failed",
         "charge.dispute.created",
+        "charge.dispute.updated",
         "charge.dispute.closed",
     }
 )
@@ -132,6 +134,9 @@ def verify(
         raise BadRequest("The body is not UTF-8 text.") from None
     if not signature:
         raise BadSignature("There is no Stripe-Signature; this address is for Stripe's webhooks.")
+    stamped = re.search(r"(?:^|,)t=([0-9]{1,12})(?:,|$)", signature)
+    if not stamped or not signature.isascii():
+        raise BadSignature("The Stripe-Signature does not fit: it should look like t=...,v1=...")
     reason = ""
     for secret in secrets:
         try:
@@ -142,8 +147,7 @@ def verify(
             break
     else:
         raise BadSignature(f"The Stripe-Signature does not fit: {reason}")
-    timestamp = next(part[2:] for part in signature.split(",") if part.startswith("t="))
-    if int(timestamp) > wall_time() + TOLERANCE:
+    if int(stamped[1]) > wall_time() + TOLERANCE:
         raise BadSignature("The Stripe-Signature is from the future; check this machine's clock.")
 
 

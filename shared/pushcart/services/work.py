@@ -16,11 +16,15 @@ import msgspec
 
 from pushcart.clock import Clock, to_instant
 from pushcart.errors import StoreUnavailable
-from pushcart.repositories import Inbox, Orders
-from pushcart.services.driver import Driver, is_dead_and_untold
+from pushcart.repositories import Inbox, Key, Orders
+from pushcart.services.driver import Driver
 from pushcart.services.intake import Intake
 
 log = logging.getLogger(__name__)
+
+
+#: Seconds within which a waiting sweep notices that the process is to stop.
+STOP_CHECK = 0.2
 
 
 class Swept(msgspec.Struct):
@@ -32,7 +36,11 @@ class Swept(msgspec.Struct):
 
 
 class Work:
-    """Events and orders to be worked on, each at most once at a time in this process's queue."""
+    """Events and orders to be worked on, each at most once at a time in this process's queue.
+
+    Events and orders have workers of their own: a Stripe that does not answer must not keep paid orders from
+    their steps.
+    """
 
     def __init__(
         self, intake: Intake, driver: Driver, orders: Orders, inbox: Inbox, clock: Clock, workers: int
@@ -42,67 +50,93 @@ class Work:
         self._orders = orders
         self._inbox = inbox
         self._clock = clock
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="work")
+        self._events = ThreadPoolExecutor(workers, thread_name_prefix="events")
+        self._drives = ThreadPoolExecutor(workers, thread_name_prefix="orders")
         self._queued: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
+        self._stopping = threading.Event()
 
     def event(self, event_id: str) -> Future[None]:
-        """Applies the event and drives its order, soon."""
-        return self._submit(event_id, self._handle_event, event_id)
+        """Applies the event and has its order driven, soon."""
+        return self._submit(self._events, event_id, self._handle_event)
 
     def order(self, order_id: str) -> Future[None]:
         """Drives the order, soon."""
-        return self._submit(order_id, self._driver.drive, order_id)
+        return self._submit(self._drives, order_id, self._driver.drive)
 
     def sweep(self, batch: int, seconds: float) -> Swept:
-        """Takes on unapplied events, due steps, lost leases and delayed mails; returns when they are done.
+        """Takes on unapplied events, due steps, lost leases and delayed mails, each once, a batch at a time.
 
-        Costs what is due, not what exists. Stops taking on more after `seconds`. `StoreUnavailable` when the
-        store cannot say what is due.
+        Costs what is due, not what exists. Returns when all is done, after `seconds`, or when the process is
+        to stop. `StoreUnavailable` when the store cannot say what is due.
         """
         end = time.monotonic() + seconds
-        events = orders = 0
+        now = to_instant(self._clock())
+        swept = Swept(events=0, orders=0, more=False)
+        last_event: Key | None = None
+        last_order: Key | None = None
         while True:
-            now = to_instant(self._clock())
-            due_events = self._inbox.due(now, batch)
-            wait([self.event(id) for id in due_events], timeout=max(0, end - time.monotonic()))
-            due_orders = self._orders.due(to_instant(self._clock()), batch)
-            unfinished = wait([self.order(id) for id in due_orders], timeout=max(0, end - time.monotonic())).not_done
-            events += len(due_events)
-            orders += len(due_orders)
-            more = max(len(due_events), len(due_orders)) == batch
-            if not more or time.monotonic() >= end:
-                return Swept(events, orders, more or bool(unfinished))
+            orders = self._orders.due(now, batch, last_order)
+            events = self._inbox.due(now, batch, last_event)
+            jobs = [self.order(id) for _, id in orders] + [self.event(id) for _, id in events]
+            swept.orders += len(orders)
+            swept.events += len(events)
+            swept.more = not self._wait(jobs, end) or batch in (len(orders), len(events))
+            last_order = orders[-1] if orders else last_order
+            last_event = events[-1] if events else last_event
+            if not swept.more or time.monotonic() >= end or self._stopping.is_set():
+                return swept
+
+    def stop(self) -> None:
+        """Takes on nothing more and lets every sweep and drive end; what only waits is left to the next sweep."""
+        self._stopping.set()
+        self._driver.stop()
+        for pool in (self._events, self._drives):
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
-        """Finishes the steps and events in hand; what only waits is left to the next sweep."""
-        self._driver.stop()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """`stop`, and waits for the steps and events in hand."""
+        self.stop()
+        for pool in (self._events, self._drives):
+            pool.shutdown(wait=True)
+
+    def _wait(self, jobs: list[Future[None]], end: float) -> bool:
+        """True when all jobs are done before `end`; a stop ends the wait."""
+        while not self._stopping.is_set():
+            left = end - time.monotonic()
+            jobs = list(wait(jobs, timeout=max(0, min(left, STOP_CHECK))).not_done)
+            if not jobs or left <= 0:
+                break
+        return not jobs
 
     def _handle_event(self, event_id: str) -> None:
-        event = self._inbox.get(event_id)
-        if event is not None and is_dead_and_untold(event):
-            self._driver.tell_of_dead_event(event)
-            return
         order_id = self._intake.apply(event_id)
         if order_id is not None:
-            self._driver.drive(order_id)
+            self.order(order_id)
+            return
+        event = self._inbox.get(event_id)
+        if event is not None and event.wants_telling:
+            self._driver.tell_of_event(event)
 
-    def _submit(self, key: str, job: Callable[[str], object], argument: str) -> Future[None]:
+    def _submit(self, pool: ThreadPoolExecutor, key: str, job: Callable[[str], object]) -> Future[None]:
         with self._lock:
             waiting = self._queued.get(key)
             if waiting is not None and not waiting.cancelled():
                 return waiting
+            if self._stopping.is_set():
+                stopped: Future[None] = Future()
+                stopped.cancel()
+                return stopped
             # The context carries the call's id into what the job logs.
-            future = self._pool.submit(contextvars.copy_context().run, self._run, key, job, argument)
+            future = pool.submit(contextvars.copy_context().run, self._run, key, job)
             self._queued[key] = future
             return future
 
-    def _run(self, key: str, job: Callable[[str], object], argument: str) -> None:
+    def _run(self, key: str, job: Callable[[str], object]) -> None:
         with self._lock:
             self._queued.pop(key, None)
         try:
-            job(argument)
+            job(key)
         except StoreUnavailable as error:
             log.warning("%s left to the next sweep: %s", key, error.message)
         except Exception:

@@ -90,6 +90,11 @@ class Store(Protocol):
         matches when the list holds the value.
         """
 
+    def keys(
+        self, collection: str, *, order_by: str, until: str, after: tuple[str, str] | None = None, limit: int = 100
+    ) -> list[tuple[str, str]]:
+        """(`order_by`, id) of documents with `order_by` before `until`, in that order; no document is read."""
+
     def count(self, collection: str, equal: Mapping[str, str] | None = None) -> int:
         """How many documents match."""
 

@@ -62,7 +62,7 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         self._metadata = sa.MetaData()
         self._tables = {name: _Tables(collection, self._metadata) for name, collection in COLLECTIONS.items()}
-        self._engine = sa.create_engine(url, pool_size=8, max_overflow=8, pool_timeout=15)
+        self._engine = sa.create_engine(url, pool_size=8, max_overflow=8, pool_timeout=15, hide_parameters=True)
         self._made = False
         self._making = threading.Lock()
         sa.event.listen(self._engine, "connect", _configure)
@@ -108,19 +108,35 @@ class SqlStore:
         limit: int = 100,
     ) -> list[Document]:
         table = self._tables[collection].main
-        key = table.c[order_by]
-        query = sa.select(table.c.body).where(key.is_not(None), *self._conditions(collection, equal))
+        query = self._sorted(collection, sa.select(table.c.body), order_by, descending, after)
+        query = query.where(*self._conditions(collection, equal))
         if since is not None:
-            query = query.where(key >= since)
+            query = query.where(table.c[order_by] >= since)
         if until is not None:
-            query = query.where(key < until)
+            query = query.where(table.c[order_by] < until)
+        with self._read() as connection:
+            rows = connection.execute(query.limit(limit)).scalars().all()
+        return [msgspec.json.decode(body) for body in rows]
+
+    def keys(
+        self, collection: str, *, order_by: str, until: str, after: tuple[str, str] | None = None, limit: int = 100
+    ) -> list[tuple[str, str]]:
+        table = self._tables[collection].main
+        query = self._sorted(collection, sa.select(table.c[order_by], table.c.id), order_by, False, after)
+        with self._read() as connection:
+            rows = connection.execute(query.where(table.c[order_by] < until).limit(limit)).all()
+        return [(value, id) for value, id in rows]
+
+    def _sorted(
+        self, collection: str, query: sa.Select[Any], order_by: str, descending: bool, after: tuple[str, str] | None
+    ) -> sa.Select[Any]:
+        table = self._tables[collection].main
+        key = table.c[order_by]
         if after is not None:
             here, last = sa.tuple_(key, table.c.id), sa.tuple_(*map(sa.literal, after))
             query = query.where(here < last if descending else here > last)
         order = (key.desc(), table.c.id.desc()) if descending else (key, table.c.id)
-        with self._read() as connection:
-            rows = connection.execute(query.order_by(*order).limit(limit)).scalars().all()
-        return [msgspec.json.decode(body) for body in rows]
+        return query.where(key.is_not(None)).order_by(*order)
 
     def count(self, collection: str, equal: Mapping[str, str] | None = None) -> int:
         table = self._tables[collection].main

@@ -63,6 +63,22 @@ def test_a_call_in_flight_at_sigterm_gets_its_whole_answer_and_new_connections_a
     assert function.records()[-1]["msg"] == "stopped"
 
 
+def test_the_handler_hears_of_the_stop_before_the_calls_in_flight_are_done(run_function):
+    function = run_function(SLOW + "\ndef stopping():\n    print('handler stopping', flush=True)\n")
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(requests.get, f"{function.url}/slow?seconds=0.8", timeout=5)
+        began(function)
+        function.terminate()
+        deadline = time.monotonic() + 0.5
+        while "handler stopping" not in function.lines:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        assert not slow.done()
+        assert slow.result().status_code == 200
+    assert function.wait() == 0
+    assert function.lines.index("handler stopping") < function.lines.index("handler stopped")
+
+
 def test_calls_that_wait_for_a_thread_are_answered_before_the_stop(run_function):
     function = run_function(SLOW, {"threads": "1"})
     with ThreadPoolExecutor(3) as pool:

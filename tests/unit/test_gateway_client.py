@@ -1,0 +1,93 @@
+"""Calls between functions: cold starts are waited for, mails are not sent twice for it, and nothing takes for ever."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from pushcart.clock import system_clock
+from pushcart.errors import ConfigurationError, FunctionFailed
+from pushcart.gateway import Gateway, Hints
+from support.wire import Wire
+
+COLD = {"X-OpenFaaS-Internal": "proxy"}
+
+
+@pytest.fixture
+def wire():
+    with Wire() as wire:
+        yield wire
+
+
+def client(wire, *, timeout=5.0, key=lambda: "k" * 32):
+    return Gateway(wire.url, key, system_clock, timeout=timeout, sleep=lambda seconds: None)
+
+
+def slow_refusal(handler):
+    handler.wait(0.2)
+    handler.answer(500, b"", COLD)
+
+
+def test_a_function_that_is_still_starting_is_called_again(wire):
+    wire.say(500, b"", COLD).say(503, b"", COLD).say(200, {"ok": True})
+    assert client(wire).call("invite-link", "/", {}) == {"ok": True}
+    assert len(wire.seen) == 3
+
+
+def test_a_call_that_may_have_sent_a_mail_is_not_made_again(wire):
+    wire.do(slow_refusal).say(200, {"ok": True})
+    with pytest.raises(FunctionFailed, match="not answering"):
+        client(wire).call("email-dispatch", "/", {}, repeatable=False)
+    assert len(wire.seen) == 1
+
+
+def test_a_mail_is_sent_after_a_refusal_so_quick_that_nothing_was_done(wire):
+    wire.say(500, b"", COLD).say(200, {"ok": True})
+    assert client(wire).call("email-dispatch", "/", {}, repeatable=False) == {"ok": True}
+
+
+def test_all_attempts_together_take_no_longer_than_the_timeout(wire):
+    wire.do(slow_refusal)
+    started = time.monotonic()
+    gateway = Gateway(wire.url, lambda: "k" * 32, system_clock, timeout=1.0)
+    with pytest.raises(FunctionFailed):
+        gateway.call("invite-link", "/", {})
+    assert time.monotonic() - started < 1.5
+
+
+@pytest.mark.parametrize(
+    ("status", "permanent", "busy"),
+    [(400, True, False), (422, True, False), (429, False, True), (409, False, False), (503, False, False)],
+)
+def test_a_functions_own_error_keeps_its_words_and_its_meaning(wire, status, permanent, busy):
+    wire.say(status, {"error": {"code": "x", "message": "Kit: no"}}, {"Retry-After": "7"})
+    with pytest.raises(FunctionFailed) as error:
+        client(wire).call("mailing-list", "/", {})
+    assert (error.value.message, error.value.permanent, error.value.busy) == ("Kit: no", permanent, busy)
+    assert error.value.retry_after == 7
+
+
+@pytest.mark.parametrize(("status", "body"), [(404, b"not found"), (502, b"<html>"), (200, b"<html>"), (200, b"{")])
+def test_an_answer_that_is_no_functions_can_be_tried_again(wire, status, body):
+    wire.say(status, body)
+    with pytest.raises(FunctionFailed) as error:
+        client(wire).call("mailing-list", "/", {})
+    assert not error.value.permanent
+
+
+def test_a_key_that_cannot_be_read_fails_the_call_and_not_the_thread_that_sends_hints(wire):
+    keys = iter([ConfigurationError(["the secret internal-key is missing"]), "k" * 32])
+
+    def key():
+        found = next(keys)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    wire.say(202)
+    hints = Hints(client(wire, key=key), "order-store", "/kick")
+    hints.send({"event": "lost"})
+    hints.send({"event": "sent"})
+    hints.close()
+    assert [call.json for call in wire.seen] == [{"event": "sent"}]
