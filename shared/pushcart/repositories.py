@@ -84,13 +84,13 @@ class Orders:
         """Stores the change if nobody else changed the order since it was read; else False."""
         return _save(self._store, "orders", order)
 
-    def change(self, id: str, change: Callable[[Order], T]) -> T:
-        """Applies `change` to the order as it is now and saves it, as often as it takes; returns its result."""
+    def change(self, id: str, change: Callable[[Order], None]) -> Order:
+        """Applies `change` to the order as it is now and saves it, as often as it takes; returns the order."""
         while True:
             order = self.require(id)
-            result = change(order)
+            change(order)
             if self.save(order):
-                return result
+                return order
 
     def by_session(self, session_id: str) -> Order | None:
         """The order this checkout session pays for, or None."""
@@ -156,6 +156,14 @@ class Inbox:
     def save(self, event: InboxEvent) -> bool:
         """Stores the change if nobody else changed the event since it was read; else False."""
         return _save(self._store, "inbox", event)
+
+    def change(self, id: str, change: Callable[[InboxEvent], None]) -> InboxEvent:
+        """Applies `change` to the event as it is now and saves it, as often as it takes; returns the event."""
+        while True:
+            event = self.require(id)
+            change(event)
+            if self.save(event):
+                return event
 
     def due(self, now: Instant, limit: int, after: Key | None = None) -> list[Key]:
         """(due_at, id) of events to apply, the longest overdue first, following `after`."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 import pytest
 
 from local.shop import LocalShop
+from pushcart.errors import FunctionFailed
 from support.customers import PLANS, WHEEL, eventually
 
 FUNCTIONS = ("order-store", "invite-link", "mailing-list", "email-dispatch")
@@ -14,17 +18,19 @@ LONG = 400
 
 
 def drain(shop, customer):
-    """Time passes and catch-up runs until the order is fulfilled."""
+    """Catch-up runs, and when that does not help by itself, time passes, until the order is fulfilled."""
 
     def fulfilled():
         order = customer.order()
-        if order is not None and order["fulfilment_status"] == "fulfilled":
-            return order
-        shop.advance(LONG)
-        shop.catch_up()
-        return None
+        return order if order is not None and order["fulfilment_status"] == "fulfilled" else None
 
-    return eventually(fulfilled)
+    for _ in range(12):
+        with contextlib.suppress(FunctionFailed):  # the process that was killed may be the one that is asked
+            shop.catch_up()
+        with contextlib.suppress(AssertionError):
+            return eventually(fulfilled, seconds=2)
+        shop.advance(LONG)
+    raise AssertionError(json.dumps(customer.order(), indent=1))
 
 
 @pytest.mark.parametrize("victim", FUNCTIONS)
@@ -35,8 +41,7 @@ def test_a_function_killed_in_the_middle_of_an_order_costs_nothing_but_time(shop
     drain(shop, customer)
     effects = customer.effects()
     assert (effects["purchases"], effects["sequences"]) == (1, 1)
-    assert effects["invitations"] <= 2  # Discourse answers a repeated invitation with the same one
-    assert set(effects["buyer mails"]) == set(customer.effects()["buyer mails"])
+    assert [address for address in shop.sandbox.discourse.invites if address == customer.email] == [customer.email]
     assert len(set(effects["buyer mails"])) == 2
 
 
@@ -102,8 +107,8 @@ def test_an_event_that_can_never_be_applied_ends_dead_and_the_owner_is_told(shop
         [event] = shop.sandbox.stripe.events("checkout.session.completed", customer.session)
 
         def dead():
-            shop.advance(100_000)
             shop.catch_up()
+            shop.advance(100_000)
             found = shop.ask(f"/events/stripe:{event['id']}", method="GET")
             return found if found["status"] == "dead" and found["told_owner"] else None
 

@@ -35,18 +35,20 @@ def crash_at(shop, point):
 
 
 def drain(shop, customer, until="fulfilled"):
-    """Time passes and catch-up runs until the crash has happened and the order has come to its end."""
+    """Catch-up runs and time passes until the crash has happened and the order has come to its end."""
 
     def ended():
         order = customer.order()
-        if order and order["fulfilment_status"] == until and not shop.crash_file.exists():
-            return order
-        shop.advance(LONG)
+        crashed = not shop.crash_file.exists()
+        return order if order and order["fulfilment_status"] == until and crashed else None
+
+    for _ in range(12):
         with contextlib.suppress(FunctionFailed):  # the process that was killed may be the one that was asked
             shop.catch_up()
-        return None
-
-    return eventually(ended, lambda: f"{customer.order()}", seconds=60)
+        with contextlib.suppress(AssertionError):
+            return eventually(ended, seconds=2)
+        shop.advance(LONG)
+    raise AssertionError(f"{shop.crash_file.exists()} {customer.order()}")
 
 
 @pytest.mark.parametrize("point", [point for point in Point if point not in TOKEN_IS_LOST])

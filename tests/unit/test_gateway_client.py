@@ -58,7 +58,14 @@ def test_all_attempts_together_take_no_longer_than_the_timeout(wire):
 
 @pytest.mark.parametrize(
     ("status", "permanent", "busy"),
-    [(400, True, False), (422, True, False), (429, False, True), (409, False, False), (503, False, False)],
+    [
+        (400, True, False),
+        (401, False, False),
+        (422, True, False),
+        (429, False, True),
+        (409, False, False),
+        (503, False, False),
+    ],
 )
 def test_a_functions_own_error_keeps_its_words_and_its_meaning(wire, status, permanent, busy):
     wire.say(status, {"error": {"code": "x", "message": "Kit: no"}}, {"Retry-After": "7"})

@@ -140,19 +140,24 @@ class Driver:
             command=commands.show_event(event.id),
             remedy=commands.replay_event(event.id),
         )
-        event.notices += 1
-        key = f"{event.id}.notice-{event.notices}"
+        notices = event.notices + 1
+        key = f"{event.id}.notice-{notices}"
         config: dict[str, Any] = {"template": attention.TEMPLATE, "to": "admins"}
         request = StepRequest(key=key, step=attention.TEMPLATE, kind="email", config=config, problem=problem)
+        told = True
         try:
             self._gateway.call("email-dispatch", "/", request, repeatable=False)
         except FunctionFailed as error:
+            told = False
             log.error("the owner could not be told of event %s: %s", event.id, error.message)
-        else:
-            event.told_owner = True
-        if dead:
-            event.due_at = None if event.told_owner else next_attempt(event.notices, now, self._random)
-        self._inbox.save(event)
+        again = None if told else next_attempt(notices, now, self._random)
+
+        def note(fresh: InboxEvent) -> None:
+            fresh.notices, fresh.told_owner = notices, told
+            if fresh.status is EventStatus.DEAD:
+                fresh.due_at = again
+
+        self._inbox.change(event.id, note)
 
 
 def _function(step: Step) -> str:

@@ -72,13 +72,12 @@ class Owner:
         """Tries a dead or failed step again now, or every dead one."""
         choice = request.json(StepChoice)
 
-        def change(order: Order) -> Order:
+        def change(order: Order) -> None:
             dead = [step.id for step in order.steps if step.state == "dead"]
             if choice.step is None and not dead:
                 raise Conflict(f"Order {id} has no dead step.")
             for step_id in [choice.step] if choice.step else dead:
                 steps.retry(order, step_id, to_instant(self._clock()))
-            return order
 
         return self._changed(request, id, change)
 
@@ -89,9 +88,8 @@ class Owner:
             raise BadRequest('Say which mail: {"step": "receipt"}.')
         step_id = choice.step
 
-        def change(order: Order) -> Order:
+        def change(order: Order) -> None:
             steps.resend(order, step_id, to_instant(self._clock()))
-            return order
 
         return self._changed(request, id, change)
 
@@ -99,23 +97,21 @@ class Owner:
         """The owner has dealt with what needed a human."""
         given = request.json(Handled)
 
-        def change(order: Order) -> Order:
+        def change(order: Order) -> None:
             if given.version not in (None, order.version):
                 raise Conflict(f"Order {id} has changed since version {given.version}; look at it again.")
             steps.handled(order, to_instant(self._clock()), given.note)
-            return order
 
         return self._changed(request, id, change)
 
     def release(self, request: Request, id: str) -> Any:
         """Fulfils an order although its amount differs from the shop's price."""
 
-        def change(order: Order) -> Order:
+        def change(order: Order) -> None:
             if not any(item.code == "wrong_amount" for item in order.attention) or order.planned:
                 raise Conflict(f"Order {id} is not held for its amount.")
             order.released = True
             order.note(to_instant(self._clock()), "released in spite of its amount", "owner")
-            return order
 
         order = self._orders.change(id, change)
         if order.session_id:
@@ -138,13 +134,13 @@ class Owner:
 
     def replay(self, request: Request, id: str) -> Any:
         """Applies an event again, whatever became of it."""
-        while True:
-            event = self._inbox.require(id)
+
+        def change(event: InboxEvent) -> None:
             event.status, event.due_at = EventStatus.PENDING, to_instant(self._clock())
             event.attempts, event.deferrals, event.error = 0, 0, None
             event.alarm = event.told_owner = False
-            if self._inbox.save(event):
-                break
+
+        event = self._inbox.change(id, change)
         self._work.event(id)
         return {"statusCode": 202, "body": _event(event, body=False)}
 

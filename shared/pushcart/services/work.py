@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 
 import msgspec
 
@@ -35,8 +36,17 @@ class Swept(msgspec.Struct):
     more: bool
 
 
+@dataclass
+class Job:
+    """One event or order in the queue; `again` when it was asked for once more while it ran."""
+
+    future: Future[None]
+    running: bool = False
+    again: bool = False
+
+
 class Work:
-    """Events and orders to be worked on, each at most once at a time in this process's queue.
+    """Events and orders to be worked on, each at most once at a time in this process.
 
     Events and orders have workers of their own: a Stripe that does not answer must not keep paid orders from
     their steps.
@@ -52,7 +62,7 @@ class Work:
         self._clock = clock
         self._events = ThreadPoolExecutor(workers, thread_name_prefix="events")
         self._drives = ThreadPoolExecutor(workers, thread_name_prefix="orders")
-        self._queued: dict[str, Future[None]] = {}
+        self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
 
@@ -120,24 +130,31 @@ class Work:
 
     def _submit(self, pool: ThreadPoolExecutor, key: str, job: Callable[[str], object]) -> Future[None]:
         with self._lock:
-            waiting = self._queued.get(key)
-            if waiting is not None and not waiting.cancelled():
-                return waiting
+            known = self._jobs.get(key)
+            if known is not None and not known.future.cancelled():
+                known.again = known.running
+                return known.future
             if self._stopping.is_set():
                 stopped: Future[None] = Future()
                 stopped.cancel()
                 return stopped
             # The context carries the call's id into what the job logs.
             future = pool.submit(contextvars.copy_context().run, self._run, key, job)
-            self._queued[key] = future
+            self._jobs[key] = Job(future)
             return future
 
     def _run(self, key: str, job: Callable[[str], object]) -> None:
-        with self._lock:
-            self._queued.pop(key, None)
-        try:
-            job(key)
-        except StoreUnavailable as error:
-            log.warning("%s left to the next sweep: %s", key, error.message)
-        except Exception:
-            log.exception("%s failed on a mistake of ours; the next sweep tries again", key)
+        again = True
+        while again:
+            with self._lock:
+                self._jobs[key].running, self._jobs[key].again = True, False
+            try:
+                job(key)
+            except StoreUnavailable as error:
+                log.warning("%s left to the next sweep: %s", key, error.message)
+            except Exception:
+                log.exception("%s failed on a mistake of ours; the next sweep tries again", key)
+            with self._lock:
+                again = self._jobs[key].again and not self._stopping.is_set()
+                if not again:
+                    del self._jobs[key]
