@@ -16,6 +16,8 @@ BODY ?=
 
 export PYTHONPATH := shared:deploy
 export PYTHONDONTWRITEBYTECODE := 1
+export CALL
+export BODY
 
 .PHONY: run test lint lock docs ask secrets clean
 
@@ -42,7 +44,7 @@ docs:
 
 ask:
 	@deploy/local/setup.sh
-	@.venv/bin/python -m local.ask --port $(PORT) $(CALL) $(if $(BODY),'$(BODY)')
+	@.venv/bin/python -m local.ask --port $(PORT)
 
 secrets:
 	@deploy/local/setup.sh

@@ -14,16 +14,18 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from local.gateway import GatewayError
-from local.shop import CATCH_UP_EVERY, OUTSIDE, ROOT, LocalShop
+from local.shop import CATCH_UP_EVERY, OUTSIDE, ROOT, InUse, LocalShop
 from local.watch import Timelines
 from pushcart.clock import seconds_between
 from pushcart.errors import ConfigurationError, FunctionFailed
 
 #: Seconds the first order may take; starting every function for the first time is most of it.
 PATIENCE = 60
+
+#: Seconds ONCE waits for a person to pay at the real Stripe.
+REAL_PATIENCE = 900
 
 console = Console(highlight=False)
 
@@ -46,11 +48,11 @@ def main() -> int:
         shop.start()
     except ConfigurationError as error:
         return _cannot("\n  ".join(["", *error.problems]))
-    except GatewayError as error:
-        return _cannot(str(error))
+    except (GatewayError, InUse) as error:
+        return _cannot(f" {error}")
     except OSError as error:
         return _cannot(
-            f"port {options.sandbox_port} of the sandbox: {error.strerror or error}. Stop what uses it, "
+            f" port {options.sandbox_port} of the sandbox: {error.strerror or error}. Stop what uses it, "
             "or choose another: make run SANDBOX_PORT=4020"
         )
     try:
@@ -64,32 +66,40 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="the gateway's port")
-    parser.add_argument("--sandbox-port", type=int, default=4010, help="the sandbox's port")
+    parser.add_argument("--port", type=_port, default=8080, help="the gateway's port")
+    parser.add_argument("--sandbox-port", type=_port, default=4010, help="the sandbox's port")
     parser.add_argument("--once", action="store_true", help="end after the first order: 0 when it is fulfilled")
     parser.add_argument("--store", default="", help="another database than the file in .pushcart/")
     parser.add_argument("--shop", default=str(ROOT / "deploy" / "shop" / "shop.yml"), help="the shop.yml to use")
     return parser.parse_args()
 
 
+def _port(text: str) -> int:
+    if not (text.isdecimal() and int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text} is no port; choose one from 0 to 65535")
+    return int(text)
+
+
 def _cannot(reason: str) -> int:
-    console.print(f"[bold red]Pushcart cannot start:[/] {escape(reason)}", soft_wrap=True)
+    console.print(f"[bold red]Pushcart cannot start:[/]{escape(reason)}", soft_wrap=True)
     return 2
 
 
 def _serve(shop: LocalShop, once: bool, stopping: threading.Event) -> int:
-    real = sorted(shop.real)
-    if real:
-        console.print(f"[bold]Real accounts from .secrets/:[/] {', '.join(real)}. The sandbox plays the others.")
+    if shop.real:
+        real = ", ".join(sorted(shop.real))
+        console.print(f"[bold]Real accounts:[/] {real}. The sandbox plays the others.")
     timelines = Timelines(shop, console)
     fulfilled = True
-    if "Stripe" in shop.real:
+    if "Stripe" not in shop.real:
+        _buy(shop)
+        fulfilled = _watch_one_order(shop, timelines, stopping, PATIENCE)
+    else:
         webhook = f"{shop.gateway.url}/function/stripe-webhook"
         console.print(f"Send Stripe's events here:  stripe listen --forward-to {webhook}", soft_wrap=True)
-        console.print("and put the whsec_... it prints into .secrets/stripe-webhook-secret.")
-    else:
-        fulfilled = _watch_one_order(shop, timelines, stopping)
-    if once:
+        if once:
+            fulfilled = _watch_one_order(shop, timelines, stopping, REAL_PATIENCE)
+    if once or stopping.is_set():
         return 0 if fulfilled else 1
     _print_addresses(shop)
     while not stopping.wait(0.5):
@@ -98,17 +108,27 @@ def _serve(shop: LocalShop, once: bool, stopping: threading.Event) -> int:
     return 0 if fulfilled else 1
 
 
-def _watch_one_order(shop: LocalShop, timelines: Timelines, stopping: threading.Event) -> bool:
-    product = next(product for product in shop.catalogue.products if product.stripe.payment_link)
-    console.print(f"Jenny buys “{product.name}” with the sandbox's payment link.")
+def _buy(shop: LocalShop) -> None:
+    product = next((product for product in shop.catalogue.products if product.sku in shop.links), None)
+    if product is None:
+        place = "products[].stripe: a price, a product or a payment_link"
+        raise ConfigurationError([f"no product in shop.yml says what sells it at Stripe; add {place}"])
+    # With a real mail or course account, what is sent goes to the owner and not to a stranger.
+    who = {"email": shop.catalogue.shop.admins[0]} if shop.real else {}
+    console.print(f"Jenny buys “{escape(product.name)}” with the sandbox's payment link.")
+    shop.sandbox.stripe.buy(shop.links[product.sku], **who)
+
+
+def _watch_one_order(shop: LocalShop, timelines: Timelines, stopping: threading.Event, patience: float) -> bool:
     started = time.monotonic()
-    shop.sandbox.stripe.buy(product.stripe.payment_link)
     order = None
-    while time.monotonic() - started < PATIENCE and not stopping.wait(0.1):
+    while time.monotonic() - started < patience and not stopping.wait(0.1):
         orders = timelines.show()
         order = orders[0] if orders else None
         if order and order["fulfilment_status"] in ("fulfilled", "needs_attention"):
             break
+    if stopping.is_set():
+        return False
     if order and order["fulfilment_status"] == "fulfilled":
         history = shop.order(order["id"])["history"]
         took = seconds_between(history[0]["at"], history[-1]["at"])
@@ -134,18 +154,20 @@ def _explain(shop: LocalShop, order: dict[str, Any] | None) -> None:
 
 
 def _print_addresses(shop: LocalShop) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2))
     sandbox = shop.sandbox.url
-    if "Stripe" not in shop.real:
-        for product in shop.catalogue.products:
-            if product.stripe.payment_link:
-                table.add_row(f"Buy “{product.name}”", f"{sandbox}/stripe/pay/{product.stripe.payment_link}")
-    table.add_row("The mails that were sent", f"{sandbox}/mails")
-    table.add_row("The sandbox: calls, faults, time travel", f"{sandbox}/")
-    table.add_row("The gateway", shop.gateway.url)
-    table.add_row("The functions' logs", os.path.relpath(shop.state_dir / "logs"))
+    addresses = [(f"Buy “{product.name}”", f"{sandbox}/stripe/pay/{shop.links[product.sku]}")
+                 for product in shop.catalogue.products
+                 if "Stripe" not in shop.real and product.sku in shop.links]  # fmt: skip
+    addresses += [
+        ("The mails that were sent", f"{sandbox}/mails"),
+        ("The sandbox: calls, faults, time travel", f"{sandbox}/"),
+        ("The gateway", shop.gateway.url),
+        ("The functions' logs", os.path.relpath(shop.state_dir / "logs")),
+    ]
     console.print("\n[bold]Open:[/]")
-    console.print(table)
+    for name, address in addresses:
+        # Addresses are copied and clicked, so a narrow terminal or a pipe must not cut them.
+        console.print(f"  {escape(name):<40} {address}", soft_wrap=True)
     played = ", ".join(name for name in OUTSIDE if name not in shop.real)
     console.print(
         f"\nThe sandbox plays {played}. catch-up runs every {CATCH_UP_EVERY} s (a minute on OpenFaaS). "

@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from local.gateway import Gateway
 from local.sandbox import Sandbox
 from pushcart import shopfile
 from pushcart.clock import offset_clock
 from pushcart.config import SECRETS, UNUSED
+from pushcart.domain import attention
 from pushcart.domain.catalogue import Catalogue
+from pushcart.errors import ConfigurationError
 from pushcart.gateway import Gateway as Client
+from pushcart.mail.render import Renderer
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,12 +52,16 @@ OUTSIDE = {
 }
 
 
+class InUse(Exception):
+    """Another process runs a shop in the same folder."""
+
+
 class LocalShop:
     """Gateway and sandbox, joined. `state_dir` takes the database, the logs and the secrets of the sandbox.
 
     `own_secrets` is the folder with the owner's secrets (`.secrets/`), if any: a provider whose key is there is
     the real one. `catch_up` runs it by itself every few seconds. Ports of 0 take free ones. Raises the
-    gateway's `PortInUse`, and OSError when the sandbox's port is taken.
+    gateway's `PortInUse`, `InUse`, `ConfigurationError`, and OSError when the sandbox's port is taken.
     """
 
     def __init__(
@@ -70,15 +80,17 @@ class LocalShop:
         cold_calls: Any = "wait",
     ) -> None:
         self.state_dir = state_dir.resolve()
-        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.own = _own_secrets(own_secrets)
         self.real = {name for name, outside in OUTSIDE.items() if self.own.keys() & set(outside.secrets)}
-        if "Stripe" not in self.real:
-            self._forget()
+        if os.environ.get("SMTP_HOST"):
+            self.real.add("SMTP")
         self._store = store or f"sqlite:///{self.state_dir}/shop.db"
         self.clock_file = self.state_dir / "clock"
-        self.clock_file.unlink(missing_ok=True)
         self.catalogue: Catalogue = shopfile.read(shop_file)
+        problems = Renderer(shop_file.parent / shopfile.MAILS).problems(attention.TEMPLATE)
+        if problems:
+            raise ConfigurationError(problems)
         self._webhook_secret = f"whsec_{secrets.token_hex(16)}"
         self.sandbox = Sandbox(
             port=sandbox_port,
@@ -88,10 +100,11 @@ class LocalShop:
             autosend=autosend,
         )
         self._secrets_dir = self.state_dir / "secrets-all"
-        self._write_secrets()
         self.crash_file = self.state_dir / "crash"
         common = {"clock_file": str(self.clock_file), "crash_file": str(self.crash_file), "shop_file": str(shop_file)}
         self._environment = {**common, **(environment or {})}
+        # Shorter than on a server, so that a killed function's step is not waited for so long.
+        self._order_store = {"step_timeout": "20", "lease_seconds": "40", **(environment or {})}
         self._gateway_options: dict[str, Any] = {
             "port": port,
             "cold_calls": cold_calls,
@@ -102,18 +115,25 @@ class LocalShop:
 
     def start(self) -> None:
         """Opens the ports; the functions start at their first call."""
+        self._lock = _lock(self.state_dir / "lock")
+        self.clock_file.unlink(missing_ok=True)
+        if "Stripe" not in self.real:
+            self._forget()
         self.sandbox.start()
         try:
+            self._write_secrets()
             self.gateway = Gateway(
                 ROOT / "stack.yml",
                 state_dir=self.state_dir,
                 secrets_dir=self._secrets_dir,
                 environment={**self._addresses(), **self._environment},
+                function_environment={"order-store": self._order_store},
                 **self._gateway_options,
             )
             self.gateway.start()
         except Exception:
             self.sandbox.stop()
+            self._lock.close()
             raise
         self.sandbox.stripe.webhook_url = f"{self.gateway.url}/function/stripe-webhook"
         self._put_products_on_sale()
@@ -124,6 +144,7 @@ class LocalShop:
         self.client.close()
         self.gateway.stop()
         self.sandbox.stop()
+        self._lock.close()
 
     def __enter__(self) -> Self:
         self.start()
@@ -161,7 +182,7 @@ class LocalShop:
         found = {outside.variable: url + outside.path for outside in played}
         if "Kit" not in self.real:
             found["kit_client_id"] = "sandbox"
-        if "smtp-password" not in self.own:
+        if "SMTP" not in self.real:
             found |= {"smtp_host": "127.0.0.1", "smtp_port": str(self.sandbox.smtp_port), "smtp_security": "none"}
         return found
 
@@ -191,31 +212,63 @@ class LocalShop:
         assert made.keys() == SECRETS.keys()
         for name, text in {**made, **self.own}.items():
             (self._secrets_dir / name).write_text(text)
+            (self._secrets_dir / name).chmod(0o600)
         self.sandbox.platform.secret = (self._secrets_dir / "platform-key").read_text()
 
     def _put_products_on_sale(self) -> None:
+        """A payment link for every product, also for those that shop.yml names a price for; Kit's custom fields."""
+        self.links = {}
         for product in self.catalogue.products:
-            if product.stripe.payment_link:
-                item = {
-                    "sku": product.sku,
-                    "name": product.name,
-                    "unit_amount": self.catalogue.price_of(product),
-                    "currency": self.catalogue.currency_of(product).lower(),
-                    "price_id": product.stripe.price,
-                    "product_id": product.stripe.product,
-                }
-                self.sandbox.stripe.add_payment_link([item], link_id=product.stripe.payment_link)
+            item = {
+                "sku": product.sku,
+                "name": product.name,
+                "unit_amount": self.catalogue.price_of(product),
+                "currency": self.catalogue.currency_of(product).lower(),
+                "price_id": product.stripe.price,
+                "product_id": product.stripe.product,
+            }
+            if any((product.stripe.price, product.stripe.product, product.stripe.payment_link)):
+                link = self.sandbox.stripe.add_payment_link([item], link_id=product.stripe.payment_link)
+                self.links[product.sku] = link["id"]
         for _, step in self.catalogue.steps():
             for field in getattr(step, "fields", ()):
                 self.sandbox.kit.add_custom_field(field)
 
 
 def _own_secrets(folder: Path | None) -> dict[str, str]:
-    """The owner's secrets that hold something, by name."""
+    """The owner's secrets that hold something, by name. `ConfigurationError` names every one that cannot be right."""
     if folder is None or not folder.is_dir():
         return {}
-    texts = {path.name: path.read_text() for path in folder.iterdir() if path.name in SECRETS and path.is_file()}
-    return {name: text for name, text in texts.items() if text.strip() not in ("", UNUSED)}
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    problems = [
+        f".secrets/{path.name} is none of the secrets Pushcart knows: {', '.join(SECRETS)}"
+        for path in files
+        if path.name not in SECRETS
+    ]
+    texts = {path.name: path.read_text() for path in files if path.name in SECRETS}
+    found = {name: text for name, text in texts.items() if text.strip() not in ("", UNUSED)}
+    for name, text in found.items():
+        lines = [text] if name == "shop" else text.split()
+        if not all(re.fullmatch(SECRETS[name].pattern, line) for line in lines):
+            problems.append(f".secrets/{name} should be {SECRETS[name].expected}")
+    if "_live_" in found.get("stripe-api-key", ""):
+        problems.append(".secrets/stripe-api-key is a live key; make run is for test mode, so that nobody is charged")
+    if "stripe-api-key" in found and "stripe-webhook-secret" not in found:
+        problems.append(".secrets/stripe-webhook-secret is missing: run stripe listen and write its whsec_... there")
+    if problems:
+        raise ConfigurationError(problems)
+    return found
 
 
-__all__ = ["CATCH_UP_EVERY", "OUTSIDE", "ROOT", "LocalShop"]
+def _lock(path: Path) -> TextIO:
+    """Holds the folder for this process; `InUse` while another one does. Ends with the process at the latest."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise InUse(f"another make run is using {path.parent}; end that one first") from None
+    return file
+
+
+__all__ = ["CATCH_UP_EVERY", "OUTSIDE", "ROOT", "InUse", "LocalShop"]

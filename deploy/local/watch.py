@@ -58,5 +58,13 @@ class Timelines:
             entry = history[index]
             since = seconds_between(history[max(index - 1, 0)]["at"], entry["at"])
             what, cause = escape(entry["what"]), escape(entry["cause"])
-            line = f"  {entry['at'][11:23]}  [cyan]{since * 1000:>7.0f} ms[/]  {what}  [dim]{cause}[/]"
+            line = f"  {entry['at'][11:23]}  [cyan]{_span(since):>10}[/]  {what}  [dim]{cause}[/]"
             self._console.print(line, soft_wrap=True)
+
+
+def _span(seconds: float) -> str:
+    """`167 ms`, `42 s`, `3.0 days`: short enough for a column."""
+    for unit, size in (("days", 86_400), ("h", 3600), ("s", 10)):
+        if seconds >= size:
+            return f"{seconds:.0f} s" if unit == "s" else f"{seconds / size:.1f} {unit}"
+    return f"{seconds * 1000:.0f} ms"

@@ -1,16 +1,18 @@
 """Called by cron every minute: has order-store take on what is due, under a lock of its own, and leaves a heartbeat.
 
-    POST /   from cron-connector (an empty body, unsigned) · 200 with what was swept, or that another run is at it
+    POST /   from cron-connector, empty and unsigned · 202
+             signed · 200 with what was swept, or that another run is at it
     GET  /   signed · the last heartbeat
 
-Cron-connector cannot sign, so an unsigned POST is let in; all it can do is start a sweep that would run
-within the minute anyway, and never two at a time.
+Cron-connector cannot sign, so an empty POST is let in; all it can do is start a sweep that would run within the
+minute anyway, never two at a time, and it is told nothing of what there was to do.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from pushcart import auth
 from pushcart import clock as clocks
 from pushcart.config import Config, Reads
 from pushcart.crash import Point, point
@@ -44,12 +46,15 @@ class App:
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         try:
-            if event.method == "GET":
+            cron = event.method == "POST" and not event.body and auth.HEADER not in event.headers
+            if not cron:
                 require_signature(event, self._config, self._clock)
+            if event.method == "GET":
                 return {"statusCode": 200, "body": {"last": self._heartbeats.last(JOB)}}
             if event.method != "POST":
                 raise MethodNotAllowed("catch-up takes POST (run now) and GET (last heartbeat).")
-            return {"statusCode": 200, "body": self._run()}
+            swept = self._run()
+            return {"statusCode": 202} if cron else {"statusCode": 200, "body": swept}
         except PushcartError as error:
             return error.answer(context.log_fields, stranger=True)
 

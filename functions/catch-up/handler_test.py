@@ -38,20 +38,34 @@ def started(tmp_path, monkeypatch, order_store):
     handler.stop()
 
 
-def cron(handler):
+def cron(handler, body=b""):
     """What cron-connector does: an empty POST without a signature."""
-    return handler.handle(Event(b""), Context())
+    return handler.handle(Event(body), Context())
+
+
+def signed(handler, method):
+    signature = auth.sign(INTERNAL_KEY, system_clock(), "catch-up", method, "/", "", b"")
+    return handler.handle(Event(b"", method, headers=CaseInsensitiveDict({auth.HEADER: signature})), Context())
 
 
 def heartbeat(handler):
-    signature = auth.sign(INTERNAL_KEY, system_clock(), "catch-up", "GET", "/", "", b"")
-    event = Event(b"", "GET", headers=CaseInsensitiveDict({auth.HEADER: signature}))
-    return handler.handle(event, Context())["body"]["last"]
+    return signed(handler, "GET")["body"]["last"]
+
+
+def test_cron_starts_a_sweep_and_is_told_nothing(started, order_store):
+    order_store.say(200, SWEPT)
+    assert cron(started) == {"statusCode": 202}
+    assert heartbeat(started)["result"] == SWEPT
+
+
+def test_an_unsigned_post_with_a_body_is_refused(started, order_store):
+    assert cron(started, b'{"a": 1}')["statusCode"] == 401
+    assert order_store.seen == []
 
 
 def test_a_run_sweeps_and_leaves_a_heartbeat(started, order_store):
     order_store.say(200, SWEPT)
-    assert cron(started)["body"] == {"swept": SWEPT}
+    assert signed(started, "POST")["body"] == {"swept": SWEPT}
     assert [call.path for call in order_store.seen] == ["/function/order-store/sweep"]
     assert heartbeat(started)["result"] == SWEPT
 
@@ -60,7 +74,7 @@ def test_a_failed_sweep_leaves_no_heartbeat_and_frees_the_lock(started, order_st
     order_store.say(503, {"error": {"code": "store_unavailable", "message": "The store is down"}}).say(200, SWEPT)
     assert cron(started)["statusCode"] == 502
     assert heartbeat(started) is None
-    assert cron(started)["statusCode"] == 200
+    assert cron(started)["statusCode"] == 202
 
 
 def test_two_runs_at_once_sweep_once(started, order_store):
@@ -75,7 +89,7 @@ def test_two_runs_at_once_sweep_once(started, order_store):
     first = threading.Thread(target=cron, args=(started,))
     first.start()
     assert entered.wait(10)
-    assert cron(started)["body"] == {"running": True}
+    assert signed(started, "POST")["body"] == {"running": True}
     go_on.set()
     first.join()
     assert len(order_store.seen) == 1
@@ -85,7 +99,8 @@ def test_a_run_that_died_keeps_its_lock_only_until_it_runs_out(started, order_st
     order_store.say(200, SWEPT)
     store = connect(f"sqlite:///{tmp_path}/shop.db")
     assert Locks(store, system_clock).acquire("catch-up", 60)
-    assert cron(started)["body"] == {"running": True}
+    assert signed(started, "POST")["body"] == {"running": True}
     (tmp_path / "clock").write_text("61")
-    assert cron(started)["body"] == {"swept": SWEPT}
+    assert cron(started)["statusCode"] == 202
+    assert len(order_store.seen) == 1
     store.close()

@@ -16,7 +16,7 @@ import msgspec
 import yaml
 
 from pushcart.domain import money
-from pushcart.domain.catalogue import STEP_TYPES, Catalogue, EmailStep, InviteStep, StepSpec, delay_seconds
+from pushcart.domain.catalogue import STEP_TYPES, AnyStep, EmailStep, InviteStep, SequenceStep, StepSpec, delay_seconds
 
 #: Where a mistake is (`products[0].price`, or empty for the whole file), and what it is.
 Mistake = tuple[str, str]
@@ -76,6 +76,8 @@ def _convert(value: Any, shape: Any, place: str) -> list[Mistake]:
         msgspec.convert(value, shape)
     except msgspec.ValidationError as error:
         text, _, inner = str(error).partition(" - at `$")
+        if text.startswith("Invalid value") and place + inner.rstrip("`") == f"{place}.step":
+            return [(f"{place}.step", f"there is no such step; known are {', '.join(sorted(STEP_TYPES))}")]
         meant = "an amount such as 49.00" if shape is Decimal else _description(shape) if "regex" in text else None
         what = f"should be {meant}, not {value!r}" if meant else text[0].lower() + text[1:]
         return [(place + inner.rstrip("`"), what)]
@@ -124,72 +126,117 @@ def _item_of(shape: Any) -> Any:
     return _item_of(inner) if inner is not None and inner is not shape and get_origin(inner) is list else None
 
 
-def across_fields(catalogue: Catalogue, mails: Path | None) -> list[Mistake]:
-    """The rules that join fields: prices, names, what a step refers to."""
-    mistakes: list[Mistake] = []
-    try:
-        ZoneInfo(catalogue.shop.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
-        mistakes.append(("shop.timezone", f"{catalogue.shop.timezone!r} is no time zone; write it like Europe/Warsaw"))
-    for number, product in enumerate(catalogue.products):
-        place = f"products[{number}]"
-        try:
-            money.to_minor(product.price, catalogue.currency_of(product))
-        except ValueError as error:
-            mistakes.append((f"{place}.price", str(error)))
-    mistakes += _used_twice(catalogue)
-    for place, steps in catalogue.step_lists():
-        names = [step.name for step in steps]
+def across_fields(loaded: dict[Any, Any], mails: Path | None) -> list[Mistake]:
+    """The rules that join fields, as far as the fields they join can be read: prices, names, what a step refers to."""
+    shop = _mapping(loaded.get("shop"))
+    products = [(f"products[{number}]", _mapping(one)) for number, one in enumerate(_items(loaded.get("products")))]
+    mistakes = _zone_mistakes(shop.get("timezone"))
+    for place, product in products:
+        mistakes += _price_mistakes(place, product, product.get("currency") or shop.get("currency"))
+    mistakes += _used_twice(products)
+    for place, steps in _step_lists(loaded, products):
         for number, step in enumerate(steps):
-            where = f"{place}[{number}]"
-            mistakes += _step_mistakes(step, where, names, number, catalogue, mails)
+            mistakes += _step_mistakes(step, f"{place}[{number}]", steps[:number], loaded, mails)
     return mistakes
 
 
-def _used_twice(catalogue: Catalogue) -> list[Mistake]:
+def _mapping(value: Any) -> dict[Any, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _readable(value: Any, shape: Any) -> Any:
+    """`value` as `shape`, or None when it cannot be read as that, which is said elsewhere."""
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError:
+        return None
+
+
+def _zone_mistakes(zone: Any) -> list[Mistake]:
+    try:
+        ZoneInfo(zone if isinstance(zone, str) else "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return [("shop.timezone", f"{zone!r} is no time zone; write it like Europe/Warsaw")]
+    return []
+
+
+def _price_mistakes(place: str, product: dict[Any, Any], currency: Any) -> list[Mistake]:
+    price = _readable(product.get("price"), Decimal)
+    if price is None or not isinstance(currency, str):
+        return []
+    try:
+        money.to_minor(price, currency)
+    except ValueError as error:
+        return [(f"{place}.price", str(error))]
+    return []
+
+
+def _used_twice(products: list[tuple[str, dict[Any, Any]]]) -> list[Mistake]:
     mistakes = []
     for field in ("sku", "stripe.price", "stripe.product", "stripe.payment_link"):
-        values = []
-        for product in catalogue.products:
-            value: Any = product
-            for part in field.split("."):
-                value = getattr(value, part)
-            values.append(value)
-        counts = Counter(value for value in values if value)
+        section, _, key = field.rpartition(".")
+        values = [(place, (_mapping(one.get(section)) if section else one).get(key)) for place, one in products]
+        counts = Counter(value for _, value in values if isinstance(value, str))
         mistakes += [
-            (f"products[{number}].{field}", f"{value} is used by another product too")
-            for number, value in enumerate(values)
-            if value and counts[value] > 1
+            (f"{place}.{field}", f"{value} is used by another product too")
+            for place, value in values
+            if isinstance(value, str) and counts[value] > 1
         ]
     return mistakes
 
 
+def _step_lists(loaded: dict[Any, Any], products: list[tuple[str, dict[Any, Any]]]) -> list[tuple[str, list[Any]]]:
+    """Every list of steps with its place; `needs` refers to steps of the same list."""
+    every = _mapping(loaded.get("every_order"))
+    lists = [(f"every_order.{key}", every.get(key)) for key in ("fulfilment", "on_refund")]
+    for place, product in products:
+        lists.append((f"{place}.fulfilment", product.get("fulfilment")))
+        lists.append((f"{place}.on_refund.steps", _mapping(product.get("on_refund")).get("steps")))
+    return [(place, _items(steps)) for place, steps in lists]
+
+
+def _name(step: Any) -> Any:
+    """What other steps call it, as far as that can be read."""
+    raw = _mapping(step)
+    return raw.get("id") or raw.get("template") or raw.get("step")
+
+
 def _step_mistakes(
-    step: StepSpec, where: str, names: list[str], number: int, catalogue: Catalogue, mails: Path | None
+    raw: Any, where: str, earlier: list[Any], loaded: dict[Any, Any], mails: Path | None
 ) -> list[Mistake]:
+    names = [_name(one) for one in earlier]
     mistakes: list[Mistake] = []
-    if names.index(step.name) != number:
-        mistakes.append((where, f"another step here is called {step.name}; give this one an id:"))
-    for needed in step.needs:
-        if needed not in names[:number]:
-            mistakes.append((f"{where}.needs", f"no earlier step here is called {needed}"))
-    if step.delay is not None:
+    if _name(raw) is not None and _name(raw) in names:
+        mistakes.append((where, f"another step here is called {_name(raw)}; give this one an id:"))
+    needs = [needed for needed in _items(_mapping(raw).get("needs")) if isinstance(needed, str)]
+    mistakes += [
+        (f"{where}.needs", f"no earlier step here is called {needed}") for needed in needs if needed not in names
+    ]
+    delay = _mapping(raw).get("delay")
+    if isinstance(delay, str):
         try:
-            delay_seconds(step.delay)
+            delay_seconds(delay)
         except ValueError as error:
             mistakes.append((f"{where}.delay", str(error)))
+    step = _readable(raw, AnyStep)
     if isinstance(step, InviteStep):
-        mistakes += _invite_mistakes(step, where, catalogue)
+        mistakes += _invite_mistakes(step, where, _mapping(loaded.get("platforms")))
     elif isinstance(step, EmailStep):
         mistakes += _email_mistakes(step, where, mails)
-    elif catalogue.mailing_list is None:
+    elif step is not None and loaded.get("mailing_list") is None:
         mistakes.append((where, f"a {step.kind} needs the section mailing_list:"))
+    if isinstance(step, SequenceStep):
+        mistakes += _field_mistakes(step, where, [one for one in earlier if _name(one) in needs])
     return mistakes
 
 
-def _invite_mistakes(step: InviteStep, where: str, catalogue: Catalogue) -> list[Mistake]:
+def _invite_mistakes(step: InviteStep, where: str, platforms: dict[Any, Any]) -> list[Mistake]:
     mistakes = []
-    if getattr(catalogue.platforms, step.platform) is None:
+    if platforms.get(step.platform) is None:
         mistakes.append((f"{where}.platform", f"the section platforms: has no {step.platform}:"))
     if step.platform == "thinkific" and step.course is None:
         mistakes.append((where, "an enrolment at Thinkific needs course:, the number of the course"))
@@ -205,4 +252,19 @@ def _email_mistakes(step: EmailStep, where: str, mails: Path | None) -> list[Mis
         (f"{where}.template", f"there is no {path.name} in {mails.name}/")
         for path in (mails / f"{step.template}.html", mails / f"{step.template}.txt")
         if not path.exists()
+    ]
+
+
+def _field_mistakes(step: SequenceStep, where: str, needed: list[Any]) -> list[Mistake]:
+    """A custom field takes its value from what a step before gives, such as `invite.link`."""
+    known = {
+        f"{_name(one)}.{key}"
+        for one in needed
+        for key in STEP_TYPES.get(str(_mapping(one).get("step")), StepSpec).gives
+    }
+    hint = f"known here are {', '.join(sorted(known))}" if known else "name the step it comes from under needs:"
+    return [
+        (f"{where}.fields.{field}", f"there is no {path}; {hint}")
+        for field, path in step.fields.items()
+        if path not in known
     ]

@@ -123,13 +123,10 @@ def parse(text: str, source: str = "shop.yml", mails: Path | None = None) -> Cat
         raise CatalogueError([f"{source}{line}: not YAML: {getattr(error, 'problem', error)}"]) from None
     mistakes = list(lines.duplicates)
     if isinstance(loaded, dict):
-        mistakes += shopcheck.in_fields(loaded, Catalogue)
+        mistakes += shopcheck.in_fields(loaded, Catalogue) + shopcheck.across_fields(loaded, mails)
     else:
         mistakes.append(("", "write the sections shop: and products:"))
-    if not mistakes:
-        catalogue = msgspec.convert(loaded, Catalogue)
-        mistakes = shopcheck.across_fields(catalogue, mails)
     if mistakes:
         ordered = sorted((lines.of(place), place, what) for place, what in mistakes)
         raise CatalogueError([f"{source} line {line}: {place or 'the file'}: {what}" for line, place, what in ordered])
-    return catalogue
+    return msgspec.convert(loaded, Catalogue)

@@ -26,7 +26,8 @@ def load(
 ) -> tuple[Config, Catalogue]:
     """The checked configuration and catalogue; one `ConfigurationError` holds all that is wrong with either.
 
-    `checks` are a function's own further checks, each raising `ConfigurationError`.
+    `checks` are a function's own further checks, each raising `ConfigurationError`; they may count on well-formed
+    values.
     """
     config = Config(reads)
     problems: list[str] = []
@@ -36,11 +37,21 @@ def load(
         needed = needs(catalogue)
     except ConfigurationError as error:
         problems += error.problems
-    for check in (partial(config.check, needed.secrets, needed.variables), *(partial(one, config) for one in checks)):
-        try:
-            check()
-        except ConfigurationError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
+    try:
+        config.check(needed.secrets, needed.variables)
+    except ConfigurationError as error:
+        problems += error.problems
+    else:
+        for check in checks:
+            problems += _problems(partial(check, config))
     if catalogue is None or problems:
         raise ConfigurationError(problems)
     return config, catalogue
+
+
+def _problems(check: Callable[[], None]) -> list[str]:
+    try:
+        check()
+    except ConfigurationError as error:
+        return error.problems
+    return []

@@ -98,13 +98,13 @@ def shrinkwrap(name: str, target: Path) -> Path:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_what_is_laid_out_runs_away_from_the_checkout(name, tmp_path):
     """Nothing but the build folder is on the path, so what the image would miss is missed here."""
-    shop = LocalShop(tmp_path / "state")
     folder = shrinkwrap(name, tmp_path / "build")
     declared = yaml.safe_load(STACK.read_text())["functions"][name]
     secrets = tmp_path / "secrets"
     secrets.mkdir()
-    for secret in declared["secrets"]:
-        shutil.copy(shop.state_dir / "secrets-all" / secret, secrets)
+    with LocalShop(tmp_path / "state", catch_up=False) as shop:
+        for secret in declared["secrets"]:
+            shutil.copy(shop.state_dir / "secrets-all" / secret, secrets)
     environ = {
         "PATH": os.environ["PATH"],
         "port": "0",

@@ -46,7 +46,7 @@ colour: red
 """
     found = mistakes(text)
     assert [problem.split(":")[0] for problem in found] == [
-        f"shop.yml line {line}" for line in (1, 1, 1, 3, 4, 6, 10, 13, 14, 15)
+        f"shop.yml line {line}" for line in (1, 1, 1, 3, 4, 6, 8, 10, 13, 14, 15)
     ]
     assert "shop.yml line 4: shop.currency: should be an ISO code such as EUR, not 'eur'" in found
     assert any("delya: is not known here; known are delay," in problem for problem in found)
@@ -67,12 +67,30 @@ colour: red
         ("template: later, ", "template: access, ", "another step here is called access; give this one an id:"),
         ("currency: EUR", "currency: EUR\n  timezone: Mars/Base", "'Mars/Base' is no time zone"),
         ("  name: Test Shop", "  name: Test Shop\n  name: Twice", "is written twice"),
+        ("step: invite,", "step: invit,", "there is no such step; known are email, invite, purchase, sequence"),
+        (
+            "{step: purchase}",
+            "{step: sequence, sequence: 5, needs: [invite], fields: {a: invite.lnk}}",
+            "there is no invite.lnk; known here are invite.expires_at, invite.link",
+        ),
+        (
+            "{step: purchase}",
+            "{step: sequence, sequence: 5, fields: {a: invite.link}}",
+            "there is no invite.link; name the step it comes from under needs:",
+        ),
         ("step: purchase}", "step: purchase, needs: 5}", "expected"),
     ],
 )
 def test_a_mistake_says_what_to_do(old, new, complaint):
     assert old in SHOP
     assert any(complaint in problem for problem in mistakes(SHOP.replace(old, new, 1)))
+
+
+def test_one_broken_step_does_not_hide_the_mistakes_in_the_others(tmp_path):
+    text = SHOP.replace("{step: purchase}", "{step: purchas}", 1).replace("delay: 3 days", "delay: soon")
+    found = mistakes(text.replace("price: 20.00", "price: 20.001"), tmp_path)
+    for complaint in ("no such step", "'soon' is not a delay", "too many decimals", "there is no receipt.html"):
+        assert any(complaint in problem for problem in found), complaint
 
 
 @pytest.mark.parametrize("text", ["", "[]", "just text", "- a\n- b"])

@@ -104,7 +104,7 @@ class FunctionProcess:
 
         # A session of its own: Ctrl-C in a terminal reaches the gateway alone, which stops them in order.
         return subprocess.Popen(
-            [sys.executable, "index.py"],
+            [sys.executable, str(folder / "index.py")],
             cwd=folder,
             env=dict(environment),
             stdin=subprocess.DEVNULL,

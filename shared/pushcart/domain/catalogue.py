@@ -37,6 +37,8 @@ class StepSpec(msgspec.Struct, kw_only=True, tag_field="step", forbid_unknown_fi
     """What every step may have: a name, the steps it waits for, and a delay counted from the payment."""
 
     function: ClassVar[str]
+    #: What a step's result holds, for the `fields` of a later one.
+    gives: ClassVar[tuple[str, ...]] = ()
     id: Name | None = None
     needs: list[Name] = []
     delay: str | None = None
@@ -60,6 +62,7 @@ class InviteStep(StepSpec, tag="invite"):
     """Lets the buyer in: an invitation to Discourse, an enrolment at Thinkific, or a signed call to your platform."""
 
     function = "invite-link"
+    gives = ("link", "expires_at")
     platform: Literal["discourse", "thinkific", "http"]
     groups: list[int] = []
     course: int | None = None

@@ -101,7 +101,9 @@ def fail(
         step.attempts -= 1
         again: Instant | None = put_off(now, retry_after)
     else:
-        again = None if permanent else next_attempt(step.attempts, now, random_source, retry_after)
+        # A mail that tells the owner of trouble outlives a key that is being mended.
+        give_in = permanent and step.phase is not Phase.ATTENTION
+        again = None if give_in else next_attempt(step.attempts, now, random_source, retry_after)
     if step.given_up:
         _cancel(order, step, now, "nothing more is owed")
     elif again is None:
@@ -267,7 +269,7 @@ def _cancel(order: Order, step: Step, now: Instant, why: str) -> None:
 
 def _die(order: Order, step: Step, reason: str, now: Instant) -> None:
     _finish(step, StepState.DEAD, now)
-    order.note(now, f"{step.id} gave up after {step.attempts} attempts: {reason}", step.id)
+    order.note(now, f"{step.id} gave up at attempt {step.attempts}: {reason}", step.id)
     if step.phase is not Phase.ATTENTION:  # a mail about a mail that cannot be sent would never end
         attention.require(
             order, "dead_step", step.id, f"The step {step.id} could not be done: {reason}", now, again=True

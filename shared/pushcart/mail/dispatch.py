@@ -12,6 +12,7 @@ from pushcart.clock import Clock
 from pushcart.config import Config
 from pushcart.domain import attention
 from pushcart.domain.catalogue import Catalogue, EmailStep
+from pushcart.domain.order import Buyer
 from pushcart.errors import BadRequest, ConfigurationError
 from pushcart.mail import context
 from pushcart.mail.formats import Formats, locale_of
@@ -56,8 +57,9 @@ class Dispatch:
     def _message(self, settings: EmailStep, request: StepRequest, catalogue: Catalogue, to: list[str]) -> Message:
         shop = catalogue.shop
         shop_locale = locale_of(shop.locale) or Locale("en")
-        tag = request.order.buyer.locale if request.order and settings.to == "buyer" else None
-        formats = Formats(locale_of(tag) or shop_locale, shop.timezone)
+        buyer = request.order.buyer if request.order and settings.to == "buyer" else Buyer()
+        country = buyer.address.country if buyer.address else None
+        formats = Formats(locale_of(buyer.locale, country) or shop_locale, shop.timezone)
         variant = settings.template and self._renderer.written_in(settings.template, formats.locale)
         values = context.build(request, catalogue, formats, variant or shop_locale)
         message = Message(

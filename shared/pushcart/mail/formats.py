@@ -51,13 +51,15 @@ class Moment(str):
         return made
 
 
-def locale_of(tag: str | None) -> Locale | None:
+def locale_of(tag: str | None, country: str | None = None) -> Locale | None:
     """The CLDR locale of a BCP 47 tag (`pl`, `zh-HK`); of its language alone when the region is unknown.
 
-    None for None, `auto` (Stripe's word for "as the browser says") and what CLDR does not know.
+    A tag without a region takes the reader's `country` where CLDR knows the two together: `en` of a buyer in Great
+    Britain is `en-GB`. None for None, `auto` (Stripe's word for "as the browser says") and what CLDR does not know.
     """
     tag = (tag or "").replace("_", "-")
-    for attempt in (tag, tag.partition("-")[0]):
+    with_country = [f"{tag}-{country}"] if country and "-" not in tag else []
+    for attempt in (*with_country, tag, tag.partition("-")[0]):
         try:
             return Locale.parse(attempt, sep="-")
         except (UnknownLocaleError, ValueError):

@@ -102,7 +102,11 @@ class Driver:
             self._record(order.id, lambda fresh, now: steps.succeed(fresh, step.id, done.result, done.note, now))
             point(Point.STEP_RECORDED)
             return
-        self._record(order.id, lambda fresh, now: self._failed(fresh, step.id, token, failure, now))
+        after = self._record(order.id, lambda fresh, now: self._failed(fresh, step.id, token, failure, now))
+        state = steps.require(after, step.id).state
+        level = logging.ERROR if state is StepState.DEAD else logging.WARNING
+        # Not the reason: it may quote what a provider said about the buyer. It is in the order's timeline.
+        log.log(level, "step %s is %s", step.id, state, extra={"order_id": order.id, "status": failure.status})
 
     def _failed(self, order: Order, step_id: str, token: str, error: FunctionFailed, now: str) -> None:
         steps.fail(
@@ -117,16 +121,16 @@ class Driver:
             retry_after=error.retry_after,
         )
 
-    def _record(self, order_id: str, change: Callable[[Order, str], None]) -> None:
+    def _record(self, order_id: str, change: Callable[[Order, str], None]) -> Order:
         """Stores what a step gave, through a short outage of the store too: without it the step would run again."""
         for wait in (*RECORD_WAITS, None):
             try:
-                self._orders.change(order_id, lambda order: change(order, to_instant(self._clock())))
-                return
+                return self._orders.change(order_id, lambda order: change(order, to_instant(self._clock())))
             except StoreUnavailable:
                 if wait is None:
                     raise
                 self._sleep(wait)
+        raise AssertionError("the loop above returns or raises")
 
     def tell_of_event(self, event: InboxEvent) -> None:
         """Mails the owner about an event that cannot be applied; it belongs to no order that could do it."""
