@@ -134,18 +134,22 @@ app: App
 
 
 def start() -> None:
+    """Reads the configuration and shop.yml; raises `ConfigurationError` with everything that is wrong."""
     global app
     config, _ = startup.load(READS, checks=(_check_mode, _check_lease))
     app = App(config, clocks.clock_from_environment())
 
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
+    """One call, as the template makes it."""
     return app.router.handle(event, context)
 
 
 def stopping() -> None:
+    """The process is to end: take on nothing more."""
     app.stopping()
 
 
 def stop() -> None:
+    """After the calls in flight: finish what is in hand and give the connections back."""
     app.close()

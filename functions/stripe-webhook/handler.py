@@ -67,6 +67,7 @@ app: App
 
 
 def start() -> None:
+    """Reads the configuration; raises `ConfigurationError` with everything that is wrong."""
     global app
     config = Config(READS)
     config.check()
@@ -74,8 +75,10 @@ def start() -> None:
 
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
+    """One call, as the template makes it."""
     return app.handle(event, context)
 
 
 def stop() -> None:
+    """After the calls in flight: finish what is in hand and give the connections back."""
     app.close()
