@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -181,6 +182,20 @@ def test_several_processes_share_one_store(url):
     store = connect(url)
     assert (store.count("inbox"), store.increment("counters", "shared", 0)) == (150, 200)
     store.close()
+
+
+def test_a_new_sqlite_file_is_opened_while_somebody_else_is_writing_to_it(tmp_path):
+    """Switching to WAL needs the file for itself and does not wait for a writer unless it is made to."""
+    file = tmp_path / "shop.db"
+    writer = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE other (value)")
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO other VALUES (1)")
+    threading.Timer(0.4, writer.execute, ["COMMIT"]).start()
+    store = connect(f"sqlite:///{file}")
+    assert store.insert("orders", order("o01"))
+    store.close()
+    writer.close()
 
 
 def test_a_store_that_cannot_be_opened_is_unavailable_and_recovers(tmp_path):

@@ -6,7 +6,9 @@ field is a table of its own. Several processes may use one SQLite file: a writer
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -236,9 +238,22 @@ def _configure(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # the driver must not open transactions of its own; `_begin` does
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _use_wal(cursor)
     cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it returns
     cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Switching a new file to WAL takes the whole file and, unlike a write, does not wait for others by itself."""
+    end = time.monotonic() + BUSY_TIMEOUT / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.02)
 
 
 def _begin(connection: sa.Connection) -> None:
