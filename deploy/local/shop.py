@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -119,8 +118,8 @@ class LocalShop:
         self.clock_file.unlink(missing_ok=True)
         if "Stripe" not in self.real:
             self._forget()
-        self.sandbox.start()
         try:
+            self.sandbox.start()
             self._write_secrets()
             self.gateway = Gateway(
                 ROOT / "stack.yml",
@@ -168,7 +167,7 @@ class LocalShop:
         return dict(self.ask(f"/orders/{order_id}", method="GET"))
 
     def catch_up(self) -> Any:
-        """What cron does: an empty, unsigned POST to catch-up."""
+        """Runs catch-up as cron does, but signed, so that it tells what it did."""
         return self.client.call("catch-up", "/")
 
     def advance(self, seconds: int) -> None:
@@ -217,7 +216,7 @@ class LocalShop:
 
     def _put_products_on_sale(self) -> None:
         """A payment link for every product, also for those that shop.yml names a price for; Kit's custom fields."""
-        self.links = {}
+        self.links: dict[str, str] = {}
         for product in self.catalogue.products:
             item = {
                 "sku": product.sku,
@@ -247,10 +246,11 @@ def _own_secrets(folder: Path | None) -> dict[str, str]:
     ]
     texts = {path.name: path.read_text() for path in files if path.name in SECRETS}
     found = {name: text for name, text in texts.items() if text.strip() not in ("", UNUSED)}
-    for name, text in found.items():
-        lines = [text] if name == "shop" else text.split()
-        if not all(re.fullmatch(SECRETS[name].pattern, line) for line in lines):
-            problems.append(f".secrets/{name} should be {SECRETS[name].expected}")
+    problems += [
+        f".secrets/{name} should be {SECRETS[name].expected}"
+        for name, text in found.items()
+        if not SECRETS[name].fits(text)
+    ]
     if "_live_" in found.get("stripe-api-key", ""):
         problems.append(".secrets/stripe-api-key is a live key; make run is for test mode, so that nobody is charged")
     if "stripe-api-key" in found and "stripe-webhook-secret" not in found:
@@ -269,6 +269,3 @@ def _lock(path: Path) -> TextIO:
         file.close()
         raise InUse(f"another make run is using {path.parent}; end that one first") from None
     return file
-
-
-__all__ = ["CATCH_UP_EVERY", "OUTSIDE", "ROOT", "InUse", "LocalShop"]

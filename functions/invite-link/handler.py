@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pushcart import shopfile, startup
+from pushcart import startup
 from pushcart.clock import Clock, clock_from_environment
 from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue, InviteStep
@@ -39,11 +39,11 @@ class Platform(Protocol):
 class App:
     """The function's parts, joined."""
 
-    def __init__(self, config: Config, clock: Clock) -> None:
+    def __init__(self, config: Config, catalogue: Callable[[], Catalogue], clock: Clock) -> None:
         self._config = config
         self._clock = clock
         self._connections: list[Http] = []
-        self._platforms = FromShop(shopfile.Reloading(config), self._connect)
+        self._platforms = FromShop(catalogue, self._connect)
         self.router = step_router(config, clock, {"invite": self._invite})
 
     def close(self) -> None:
@@ -95,8 +95,8 @@ app: App
 def start() -> None:
     """Reads the configuration and shop.yml; `ConfigurationError` names everything that is wrong."""
     global app
-    config, _ = startup.load(READS, _needs)
-    app = App(config, clock_from_environment())
+    config, shop = startup.load(READS, _needs)
+    app = App(config, shop, clock_from_environment())
 
 
 def handle(event: Any, context: Any) -> dict[str, Any]:

@@ -17,14 +17,16 @@ from __future__ import annotations
 
 import random
 import secrets
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from pushcart import clock as clocks
-from pushcart import shopfile, startup
+from pushcart import startup
 from pushcart.config import Config, Reads
+from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import ConfigurationError
 from pushcart.gateway import Gateway
 from pushcart.providers.stripe_payments import StripePayments, order_id
@@ -63,8 +65,7 @@ class Kick(msgspec.Struct):
 class App:
     """The function's parts, joined."""
 
-    def __init__(self, config: Config, clock: clocks.Clock) -> None:
-        catalogue = shopfile.Reloading(config)
+    def __init__(self, config: Config, catalogue: Callable[[], Catalogue], clock: clocks.Clock) -> None:
         self._config = config
         self._store = connect(config.secret("store-url"))
         orders, inbox = Orders(self._store), Inbox(self._store)
@@ -136,8 +137,8 @@ app: App
 def start() -> None:
     """Reads the configuration and shop.yml; raises `ConfigurationError` with everything that is wrong."""
     global app
-    config, _ = startup.load(READS, checks=(_check_mode, _check_lease))
-    app = App(config, clocks.clock_from_environment())
+    config, shop = startup.load(READS, checks=(_check_mode, _check_lease))
+    app = App(config, shop, clocks.clock_from_environment())
 
 
 def handle(event: Any, context: Any) -> dict[str, Any]:

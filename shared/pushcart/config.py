@@ -33,6 +33,16 @@ class Secret:
     pattern: str = r"\S{8,}"
     expected: str = "at least 8 characters without spaces"
 
+    def fits(self, text: str) -> bool:
+        """Whether the file holds something, and each of its lines looks as it should."""
+        lines = lines_of(text)
+        return bool(lines) and all(re.fullmatch(self.pattern, line) for line in lines)
+
+
+def lines_of(text: str) -> list[str]:
+    """The non-empty lines of a secret's file: the current secret first, then the previous one during a rotation."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
 
 def _url(default: str, about: str) -> Variable:
     return Variable(default, about, r"https?://[^\s/]+(/\S*)?|", "an address beginning with http:// or https://")
@@ -170,11 +180,11 @@ class Config:
 
     def secret_lines(self, name: str) -> list[str]:
         """Every non-empty line: the current secret first, then the previous one during a rotation."""
-        lines = [line.strip() for line in self.secret_text(name).splitlines() if line.strip()]
-        problems = self._secret_problems(name, lines)
+        text = self.secret_text(name)
+        problems = self._secret_problems(name, text)
         if problems:
             raise ConfigurationError(problems)
-        return lines
+        return lines_of(text)
 
     def secret_text(self, name: str) -> str:
         """The secret's file as it stands, or the empty text when there is none or it is marked as unused."""
@@ -195,16 +205,12 @@ class Config:
         ]
         problems += [f"{name} is not set; set it in stack.yml" for name in also_variables if not self[name]]
         for name in dict.fromkeys((*self._reads.needs, *also_needs)):
-            lines = [line.strip() for line in self.secret_text(name).splitlines() if line.strip()]
-            problems += self._secret_problems(name, lines)
+            problems += self._secret_problems(name, self.secret_text(name))
         if problems:
             raise ConfigurationError(problems)
 
     @staticmethod
-    def _secret_problems(name: str, lines: list[str]) -> list[str]:
-        if not lines:
+    def _secret_problems(name: str, text: str) -> list[str]:
+        if not lines_of(text):
             return [f"the secret {name} is missing or empty; write it to .secrets/{name} and apply it"]
-        spec = SECRETS[name]
-        if all(re.fullmatch(spec.pattern, line) for line in lines):
-            return []
-        return [f"the secret {name} should be {spec.expected}"]
+        return [] if SECRETS[name].fits(text) else [f"the secret {name} should be {SECRETS[name].expected}"]

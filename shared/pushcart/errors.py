@@ -6,6 +6,7 @@ Each carries the HTTP status a function answers with, so that a handler never tr
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,17 @@ class ConfigurationError(PushcartError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("Configuration: " + "; ".join(problems))
         self.problems = problems
+
+
+def problems_of(*checks: Callable[[], object]) -> list[str]:
+    """Every problem that the checks find with the configuration, each once."""
+    problems: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except ConfigurationError as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    return problems
 
 
 class CatalogueError(ConfigurationError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from pushcart.errors import BadRequest, NotFound
 from pushcart.store import Document, Store
 
 T = TypeVar("T", bound=msgspec.Struct)
+V = TypeVar("V", Order, InboxEvent)
 
 #: The value something is sorted by, and its id.
 Key = tuple[str, str]
@@ -23,14 +24,6 @@ Key = tuple[str, str]
 def _document(value: msgspec.Struct) -> Document:
     document: Document = msgspec.to_builtins(value)
     return document
-
-
-def _save(store: Store, collection: str, value: Order | InboxEvent) -> bool:
-    read, value.version = value.version, value.version + 1
-    saved = store.replace(collection, _document(value), read)
-    if not saved:
-        value.version = read
-    return saved
 
 
 class Page(msgspec.Struct):
@@ -57,40 +50,58 @@ def _after(cursor: str | None) -> tuple[str, str] | None:
     return value, id
 
 
-class Orders:
-    """The orders. Every write is conditional on the version that was read."""
+class _Versioned(Generic[V]):
+    """Documents of one kind. Every write is conditional on the version that was read."""
+
+    _collection: ClassVar[str]
+    _shape: type[V]
+    _missing: ClassVar[str]
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def get(self, id: str) -> Order | None:
-        """The order, or None."""
-        document = self._store.get("orders", id)
-        return None if document is None else msgspec.convert(document, Order)
+    def get(self, id: str) -> V | None:
+        """The document, or None."""
+        document = self._store.get(self._collection, id)
+        return None if document is None else msgspec.convert(document, self._shape)
 
-    def require(self, id: str) -> Order:
-        """The order; `NotFound` when there is none."""
-        order = self.get(id)
-        if order is None:
-            raise NotFound(f"There is no order {id}.")
-        return order
+    def require(self, id: str) -> V:
+        """The document; `NotFound` when there is none."""
+        value = self.get(id)
+        if value is None:
+            raise NotFound(self._missing.format(id=id))
+        return value
 
-    def add(self, order: Order) -> bool:
-        """Stores a new order as version 1; False when there is one with this id."""
-        order.version = 1
-        return self._store.insert("orders", _document(order))
+    def add(self, value: V) -> bool:
+        """Stores a new document durably as version 1; False when there is one with this id."""
+        value.version = 1
+        return self._store.insert(self._collection, _document(value))
 
-    def save(self, order: Order) -> bool:
-        """Stores the change if nobody else changed the order since it was read; else False."""
-        return _save(self._store, "orders", order)
+    def save(self, value: V) -> bool:
+        """Stores the change if nobody else changed the document since it was read; else False."""
+        read, value.version = value.version, value.version + 1
+        saved = self._store.replace(self._collection, _document(value), read)
+        if not saved:
+            value.version = read
+        return saved
 
-    def change(self, id: str, change: Callable[[Order], None]) -> Order:
-        """Applies `change` to the order as it is now and saves it, as often as it takes; returns the order."""
+    def change(self, id: str, change: Callable[[V], None]) -> V:
+        """Applies `change` to the document as it is now and saves it, as often as it takes; returns the document."""
         while True:
-            order = self.require(id)
-            change(order)
-            if self.save(order):
-                return order
+            value = self.require(id)
+            change(value)
+            if self.save(value):
+                return value
+
+    def due(self, now: Instant, limit: int, after: Key | None = None) -> list[Key]:
+        """(due_at, id) of what wants a look, the longest overdue first, following `after`."""
+        return self._store.keys(self._collection, order_by="due_at", until=later(now, 0.001), after=after, limit=limit)
+
+
+class Orders(_Versioned[Order]):
+    """The orders."""
+
+    _collection, _shape, _missing = "orders", Order, "There is no order {id}."
 
     def by_session(self, session_id: str) -> Order | None:
         """The order this checkout session pays for, or None."""
@@ -103,10 +114,6 @@ class Orders:
     def _one(self, field: str, value: str) -> Order | None:
         found = self._store.find("orders", equal={field: value}, order_by="created_at", limit=1)
         return msgspec.convert(found[0], Order) if found else None
-
-    def due(self, now: Instant, limit: int, after: Key | None = None) -> list[Key]:
-        """(due_at, id) of orders with something to do, the longest overdue first, following `after`."""
-        return self._store.keys("orders", order_by="due_at", until=later(now, 0.001), after=after, limit=limit)
 
     def list(
         self,
@@ -130,44 +137,10 @@ class Orders:
         return _page(found, limit, "created_at", Order)
 
 
-class Inbox:
+class Inbox(_Versioned[InboxEvent]):
     """Events as they arrived, each once, until they are applied."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
-    def add(self, event: InboxEvent) -> bool:
-        """Stores the event durably; False when it was there already."""
-        event.version = 1
-        return self._store.insert("inbox", _document(event))
-
-    def get(self, id: str) -> InboxEvent | None:
-        """The event, or None."""
-        document = self._store.get("inbox", id)
-        return None if document is None else msgspec.convert(document, InboxEvent)
-
-    def require(self, id: str) -> InboxEvent:
-        """The event; `NotFound` when there is none."""
-        event = self.get(id)
-        if event is None:
-            raise NotFound(f"There is no event {id} in the inbox.")
-        return event
-
-    def save(self, event: InboxEvent) -> bool:
-        """Stores the change if nobody else changed the event since it was read; else False."""
-        return _save(self._store, "inbox", event)
-
-    def change(self, id: str, change: Callable[[InboxEvent], None]) -> InboxEvent:
-        """Applies `change` to the event as it is now and saves it, as often as it takes; returns the event."""
-        while True:
-            event = self.require(id)
-            change(event)
-            if self.save(event):
-                return event
-
-    def due(self, now: Instant, limit: int, after: Key | None = None) -> list[Key]:
-        """(due_at, id) of events to apply, the longest overdue first, following `after`."""
-        return self._store.keys("inbox", order_by="due_at", until=later(now, 0.001), after=after, limit=limit)
+    _collection, _shape, _missing = "inbox", InboxEvent, "There is no event {id} in the inbox."
 
     def list(self, status: EventStatus | None = None, cursor: str | None = None, limit: int = 50) -> Page:
         """Events, newest first, a page at a time."""

@@ -112,8 +112,9 @@ def parse(text: str, source: str = "shop.yml", mails: Path | None = None) -> Cat
     With `mails`, the folder of our templates, a mail that names a missing one is a mistake too.
     """
     try:
-        root = yaml.compose(text, Loader=_Loader)
-        loaded = yaml.load(text, Loader=_Loader)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        loaded = None if root is None else loader.construct_document(root)
         lines = shopcheck.Lines(root)
     except RecursionError:
         raise CatalogueError([f"{source}: nested too deeply, or an alias that holds itself"]) from None

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pushcart import shopfile
 from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue
-from pushcart.errors import ConfigurationError
+from pushcart.errors import ConfigurationError, problems_of
 
 
 class Needs(NamedTuple):
@@ -23,35 +23,22 @@ def load(
     reads: Reads,
     needs: Callable[[Catalogue], Needs] = lambda catalogue: Needs(),
     checks: Iterable[Callable[[Config], None]] = (),
-) -> tuple[Config, Catalogue]:
-    """The checked configuration and catalogue; one `ConfigurationError` holds all that is wrong with either.
+) -> tuple[Config, shopfile.Reloading]:
+    """The checked configuration and the catalogue; one `ConfigurationError` holds all that is wrong with either.
 
     `checks` are a function's own further checks, each raising `ConfigurationError`; they may count on well-formed
     values.
     """
     config = Config(reads)
     problems: list[str] = []
-    catalogue, needed = None, Needs()
+    shop, needed = None, Needs()
     try:
-        catalogue = shopfile.load(config)
-        needed = needs(catalogue)
+        shop = shopfile.Reloading(config)
+        needed = needs(shop())
     except ConfigurationError as error:
         problems += error.problems
-    try:
-        config.check(needed.secrets, needed.variables)
-    except ConfigurationError as error:
-        problems += error.problems
-    else:
-        for check in checks:
-            problems += _problems(partial(check, config))
-    if catalogue is None or problems:
+    malformed = problems_of(partial(config.check, needed.secrets, needed.variables))
+    problems += malformed or problems_of(*(partial(check, config) for check in checks))
+    if shop is None or problems:
         raise ConfigurationError(problems)
-    return config, catalogue
-
-
-def _problems(check: Callable[[], None]) -> list[str]:
-    try:
-        check()
-    except ConfigurationError as error:
-        return error.problems
-    return []
+    return config, shop

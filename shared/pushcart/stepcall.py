@@ -10,7 +10,7 @@ import msgspec
 from pushcart.clock import Clock, Instant
 from pushcart.config import Config
 from pushcart.crash import Point, point
-from pushcart.domain.order import Address, Buyer, Line, Payment, Shipping
+from pushcart.domain.order import Buyer, Line, Payment, Shipping
 from pushcart.errors import BadRequest
 from pushcart.web import Request, Router
 
@@ -92,6 +92,3 @@ def step_router(config: Config, clock: Clock, handlers: dict[str, StepHandler]) 
     router = Router(config, clock)
     router.add("POST", "/", lambda request: msgspec.to_builtins(run(request)))
     return router
-
-
-__all__ = ["Address", "OrderView", "Problem", "StepAnswer", "StepHandler", "StepRequest", "step_router"]

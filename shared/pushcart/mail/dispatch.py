@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from babel import Locale
 
@@ -13,7 +14,7 @@ from pushcart.config import Config
 from pushcart.domain import attention
 from pushcart.domain.catalogue import Catalogue, EmailStep
 from pushcart.domain.order import Buyer
-from pushcart.errors import BadRequest, ConfigurationError
+from pushcart.errors import BadRequest, ConfigurationError, problems_of
 from pushcart.mail import context
 from pushcart.mail.formats import Formats, locale_of
 from pushcart.mail.message import Message, Transport, is_address
@@ -82,12 +83,7 @@ class Dispatch:
 
 def check(config: Config) -> None:
     """Everything without which mails cannot be sent, all problems at once; `ConfigurationError`."""
-    problems: list[str] = []
-    for one in (_check_surroundings, _check_shop, _check_templates):
-        try:
-            one(config)
-        except ConfigurationError as error:
-            problems += [problem for problem in error.problems if problem not in problems]
+    problems = problems_of(*(partial(one, config) for one in (_check_surroundings, _check_shop, _check_templates)))
     if problems:
         raise ConfigurationError(problems)
 
