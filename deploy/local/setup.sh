@@ -33,13 +33,32 @@ fi
 
 [ "${1:-}" = tests ] || exit 0
 
-browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
-if ! browser >/dev/null 2>&1; then
-    command -v apt-get >/dev/null 2>&1 || fail "the browser tests need Chromium; install it and put it on the PATH"
+missing=""
+{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || missing=" chromium"
+{ ls /usr/lib/postgresql/*/bin/postgres || command -v postgres; } >/dev/null 2>&1 || missing="$missing postgresql"
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null || fail "the tests need$missing; install them and put them on the PATH"
     root=""
     [ "$(id -u)" = 0 ] || root=sudo
-    echo "Installing Chromium for the browser tests (once) ..." >&2
-    { $root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends \
-        chromium; } >.venv/apt.log 2>&1 \
-        || fail "Chromium could not be installed; see .venv/apt.log, or install it by hand"
+    echo "Installing$missing for the tests (once) ..." >&2
+    # The tests start a server of their own on a free port; Debian's package would start another one by itself.
+    { $root mkdir -p /etc/postgresql-common/createcluster.d \
+        && echo "create_main_cluster = false" | $root tee /etc/postgresql-common/createcluster.d/pushcart.conf \
+        && $root apt-get update -qq \
+        && DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing; } >.venv/apt.log 2>&1 \
+        || fail "$missing could not be installed; see .venv/apt.log, or install by hand"
+fi
+
+# A server that speaks MongoDB's protocol, unless there is a real one.
+if [ -z "${MONGODB_URI:-}" ] && ! command -v mongod >/dev/null; then
+    want=$(cat tests/support/mongo/* | cksum)
+    if [ "$(cat .pushcart/servers/mongo.built 2>/dev/null || true)" != "$want" ]; then
+        command -v go >/dev/null \
+            || fail "the tests need a MongoDB: put a mongod on the PATH, set MONGODB_URI, or install Go 1.22 or newer to build one"
+        echo "Building a MongoDB server for the tests (once; about a minute) ..." >&2
+        mkdir -p .pushcart/servers
+        (cd tests/support/mongo && go build -trimpath -o ../../../.pushcart/servers/mongo .) >.venv/go.log 2>&1 \
+            || fail "tests/support/mongo could not be built; see .venv/go.log, or put a mongod on the PATH"
+        printf '%s\n' "$want" > .pushcart/servers/mongo.built
+    fi
 fi

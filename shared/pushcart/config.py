@@ -111,9 +111,9 @@ SECRETS: dict[str, Secret] = {
         "at least 32 characters without spaces",
     ),
     "store-url": Secret(
-        "The database: `sqlite:////path/to/file.db`; PostgreSQL and MongoDB follow.",
-        r"sqlite:///\S+",
-        "an address like sqlite:////var/lib/pushcart/shop.db",
+        "The database: `mongodb://...` or `mongodb+srv://...`, `postgresql://...`, or `sqlite:////path/to/file.db`.",
+        r"(sqlite:///|postgres(ql(\+psycopg)?)?://|mongodb(\+srv)?://)\S+",
+        "an address like mongodb://user:password@host/shop, postgresql://... or sqlite:////path/shop.db",
     ),
     "stripe-webhook-secret": Secret(
         "The webhook endpoint's signing secret; a second line is the previous one during a rotation.",

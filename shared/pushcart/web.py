@@ -63,8 +63,11 @@ class Router:
         except PushcartError as error:
             return error.answer(context.log_fields, stranger=True)
         try:
+            query = event.query.to_dict()
+            if "\0" in event.path or any("\0" in text for pair in query.items() for text in pair):
+                raise BadRequest("The address holds a NUL character, which no name of ours has.")
             target, values = self._match(event.method, event.path)
-            request = Request(event.method, event.path, event.body, event.query.to_dict(), context.log_fields)
+            request = Request(event.method, event.path, event.body, query, context.log_fields)
             answer = target(request, **values)
         except PushcartError as error:
             return error.answer(context.log_fields)

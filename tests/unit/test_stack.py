@@ -142,5 +142,5 @@ def test_requirements_pin_what_the_lock_pins():
 def test_what_every_function_installs_is_pinned_by_the_constraints():
     pinned = set(re.findall(r"^([a-z0-9_.-]+)==", (ROOT / "shared" / "constraints.txt").read_text(), re.M))
     for path in [ROOT / "shared" / "common-requirements.txt", *ROOT.glob("functions/*/requirements.txt")]:
-        lines = [line.split("==")[0].strip().lower() for line in path.read_text().splitlines()]
+        lines = [re.split(r"==|\[", line)[0].strip().lower() for line in path.read_text().splitlines()]
         assert {line for line in lines if line and not line.startswith("#")} <= pinned

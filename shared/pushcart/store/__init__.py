@@ -116,10 +116,20 @@ def connect(url: str) -> Store:
 
     Raises `ConfigurationError` for a kind of database there is no adapter for.
     """
-    if url.startswith("sqlite:///"):
-        from pushcart.store.sql import SqlStore  # only where SQL is used: SQLAlchemy costs 12 MiB
+    # Only the adapter that is used is imported: each costs more than 10 MiB in every function that has a store.
+    kind = url.partition(":")[0]
+    if kind == "sqlite":
+        from pushcart.store import sql, sqlite
 
-        return SqlStore(url)
+        return sql.SqlStore(sqlite.engine(url))
+    if kind in ("postgresql", "postgres", "postgresql+psycopg"):
+        from pushcart.store import postgresql, sql
+
+        return sql.SqlStore(postgresql.engine(url))
+    if kind in ("mongodb", "mongodb+srv"):
+        from pushcart.store.mongo import MongoStore
+
+        return MongoStore(url)
     raise ConfigurationError(
-        [f"the secret store-url begins with {url.partition(':')[0]!r}; use sqlite:////path/file.db"]
+        [f"the secret store-url begins with {kind!r}; use sqlite:////path/file.db, postgresql://... or mongodb://..."]
     )

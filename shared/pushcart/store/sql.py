@@ -1,14 +1,12 @@
-"""The store on SQL through SQLAlchemy Core; SQLite with WAL and full synchronisation is the embedded default.
+"""The store on SQL through SQLAlchemy Core; `sqlite` and `postgresql` beside this module make the engines.
 
 Each collection is a table with the document as JSON text and one column for each indexed field; each list
-field is a table of its own. Several processes may use one SQLite file: a writer waits for the others.
+field is a table of its own.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -21,19 +19,22 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from pushcart.errors import StoreUnavailable
 from pushcart.store import COLLECTIONS, Collection, Document
 
-#: Milliseconds a writer waits for the others before the store counts as unavailable.
-BUSY_TIMEOUT = 10_000
+#: Compared byte by byte everywhere, as instants and ids have to be; PostgreSQL would go by the language's alphabet.
+_Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+#: Characters of an indexed value that count; PostgreSQL's indexes take 2,700 bytes.
+_INDEXED = 500
 
 
 class _Tables:
     """The tables of one collection."""
 
     def __init__(self, collection: Collection, metadata: sa.MetaData) -> None:
-        columns = [sa.Column(field, sa.Text) for field in collection.fields]
+        columns = [sa.Column(field, _Text) for field in collection.fields]
         self.main = sa.Table(
             collection.name,
             metadata,
-            sa.Column("id", sa.Text, primary_key=True),
+            sa.Column("id", _Text, primary_key=True),
             sa.Column("version", sa.Integer, nullable=False),
             sa.Column("body", sa.Text, nullable=False),
             *columns,
@@ -45,15 +46,15 @@ class _Tables:
             field: sa.Table(
                 f"{collection.name}_{field}",
                 metadata,
-                sa.Column("value", sa.Text, primary_key=True),
-                sa.Column("id", sa.Text, primary_key=True, index=True),
+                sa.Column("value", _Text, primary_key=True),
+                sa.Column("id", _Text, primary_key=True, index=True),
             )
             for field in collection.lists
         }
         self.fields = collection.fields
 
     def row(self, document: Document) -> dict[str, Any]:
-        indexed = {field: document.get(field) for field in self.fields}
+        indexed = {field: _indexed(document.get(field)) for field in self.fields}
         body = msgspec.json.encode(document).decode()
         return {"id": document["id"], "version": document["version"], "body": body, **indexed}
 
@@ -61,14 +62,12 @@ class _Tables:
 class SqlStore:
     """See `pushcart.store.Store`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, engine: sa.Engine) -> None:
         self._metadata = sa.MetaData()
         self._tables = {name: _Tables(collection, self._metadata) for name, collection in COLLECTIONS.items()}
-        self._engine = sa.create_engine(url, pool_size=8, max_overflow=8, pool_timeout=15, hide_parameters=True)
+        self._engine = engine
         self._made = False
         self._making = threading.Lock()
-        sa.event.listen(self._engine, "connect", _configure)
-        sa.event.listen(self._engine, "begin", _begin)
 
     def insert(self, collection: str, document: Document) -> bool:
         tables = self._tables[collection]
@@ -147,9 +146,16 @@ class SqlStore:
             return int(connection.execute(query).scalar_one())
 
     def increment(self, collection: str, id: str, amount: int = 1) -> int:
+        while True:
+            try:
+                return self._increment(collection, id, amount)
+            except IntegrityError:
+                continue  # another process has just made the document
+
+    def _increment(self, collection: str, id: str, amount: int) -> int:
         table = self._tables[collection].main
         with self._write() as connection:
-            # The write transaction is exclusive on SQLite; on other databases the row is locked.
+            # The write transaction is exclusive on SQLite; on PostgreSQL the row is locked.
             body = connection.execute(sa.select(table.c.body).where(table.c.id == id).with_for_update()).scalar()
             document = {"id": id, "version": 0, "value": 0} if body is None else msgspec.json.decode(body)
             document["value"] += amount
@@ -182,9 +188,10 @@ class SqlStore:
         for field, value in (equal or {}).items():
             if field in tables.lists:
                 lists = tables.lists[field]
-                conditions.append(tables.main.c.id.in_(sa.select(lists.c.id).where(lists.c.value == value)))
+                having = sa.select(lists.c.id).where(lists.c.value == _indexed(value))
+                conditions.append(tables.main.c.id.in_(having))
             else:
-                conditions.append(tables.main.c[field] == value)
+                conditions.append(tables.main.c[field] == _indexed(value))
         return conditions
 
     @staticmethod
@@ -192,7 +199,8 @@ class SqlStore:
         for field, lists in tables.lists.items():
             if not new:
                 connection.execute(sa.delete(lists).where(lists.c.id == document["id"]))
-            rows = [{"value": value, "id": document["id"]} for value in dict.fromkeys(document.get(field) or ())]
+            values = dict.fromkeys(map(_indexed, document.get(field) or ()))
+            rows = [{"value": value, "id": document["id"]} for value in values]
             if rows:
                 connection.execute(sa.insert(lists), rows)
 
@@ -226,7 +234,8 @@ class SqlStore:
         with self._making:
             if self._made:
                 return
-            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
+            options = {"write": True, "tables": True}
+            with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 for table in self._metadata.sorted_tables:
                     connection.execute(CreateTable(table, if_not_exists=True))
                     for index in table.indexes:
@@ -234,29 +243,6 @@ class SqlStore:
             self._made = True
 
 
-def _configure(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # the driver must not open transactions of its own; `_begin` does
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
-    _use_wal(cursor)
-    cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it returns
-    cursor.close()
-
-
-def _use_wal(cursor: Any) -> None:
-    """Switching a new file to WAL takes the whole file and, unlike a write, does not wait for others by itself."""
-    end = time.monotonic() + BUSY_TIMEOUT / 1000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > end:
-                raise
-        time.sleep(0.02)
-
-
-def _begin(connection: sa.Connection) -> None:
-    if connection.get_execution_options().get("write"):
-        # IMMEDIATE takes the write lock at once: a lock asked for later fails without waiting.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _indexed(value: str | None) -> str | None:
+    """The value as its column holds it: PostgreSQL's texts have no NUL, and its indexes a limit."""
+    return None if value is None else value.replace("\0", "")[:_INDEXED]

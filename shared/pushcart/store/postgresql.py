@@ -1,0 +1,49 @@
+"""PostgreSQL as an engine for `SqlStore`, through psycopg."""
+
+from __future__ import annotations
+
+import re
+
+import sqlalchemy as sa
+
+#: Seconds to wait for a connection, and for one statement (in milliseconds: what the server understands).
+CONNECT_TIMEOUT = 5
+STATEMENT_TIMEOUT = 10_000
+
+#: Whoever makes the tables holds this lock: CREATE ... IF NOT EXISTS of two processes at once would fail in one.
+_TABLES = 5_077_244
+
+_OPTIONS = (
+    # A commit is on the disk before it returns, whatever the server's own default is:
+    # https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-SYNCHRONOUS-COMMIT
+    f"-c synchronous_commit=on -c statement_timeout={STATEMENT_TIMEOUT} -c lock_timeout={STATEMENT_TIMEOUT}"
+)
+
+
+def engine(url: str) -> sa.Engine:
+    """An engine for `postgresql://user:password@host/database`; a dead connection is replaced when it is next used."""
+    made = sa.create_engine(
+        re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url),
+        isolation_level="AUTOCOMMIT",  # so that a read is one round trip; `_begin` makes a write a transaction
+        pool_size=8,
+        max_overflow=8,
+        pool_timeout=15,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT,
+            "options": _OPTIONS,
+            "application_name": "pushcart",
+            "tcp_user_timeout": STATEMENT_TIMEOUT,  # a server that vanishes without a word
+        },
+    )
+    sa.event.listen(made, "begin", _begin)
+    return made
+
+
+def _begin(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("write"):
+        connection.exec_driver_sql("BEGIN")
+    if options.get("tables"):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TABLES})")

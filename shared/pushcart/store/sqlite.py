@@ -1,0 +1,48 @@
+"""SQLite as an engine for `SqlStore`: WAL and full synchronisation, one writer at a time that the others wait for."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from typing import Any
+
+import sqlalchemy as sa
+
+#: Milliseconds a writer waits for the others before the store counts as unavailable.
+BUSY_TIMEOUT = 10_000
+
+
+def engine(url: str) -> sa.Engine:
+    """An engine for `sqlite:////path/to/file.db`; the file is made at first use, its folder has to exist."""
+    made = sa.create_engine(url, pool_size=8, max_overflow=8, pool_timeout=15, hide_parameters=True)
+    sa.event.listen(made, "connect", _configure)
+    sa.event.listen(made, "begin", _begin)
+    return made
+
+
+def _configure(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver must not open transactions of its own; `_begin` does
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT}")
+    _use_wal(cursor)
+    cursor.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it returns
+    cursor.close()
+
+
+def _use_wal(cursor: Any) -> None:
+    """Switching a new file to WAL takes the whole file and, unlike a write, does not wait for others by itself."""
+    end = time.monotonic() + BUSY_TIMEOUT / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.02)
+
+
+def _begin(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("write"):
+        # IMMEDIATE takes the write lock at once: a lock asked for later fails without waiting.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
