@@ -46,7 +46,7 @@ class App:
             return error.answer(context.log_fields, stranger=True)
         if event_id:
             context.log_fields["event"] = event_id
-            self._hints.send({"event": event_id})
+            self._hints.send(event_id)
         return {"statusCode": 200, "body": {"received": True}}
 
     def _receive(self, event: Any) -> str | None:

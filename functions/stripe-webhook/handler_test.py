@@ -76,7 +76,7 @@ def test_the_hint_to_order_store_carries_the_id_and_nothing_else(started, gatewa
     post(started, event())
     started.stop()
     [hint] = gateway.seen
-    assert (hint.path, hint.json) == ("/async-function/order-store/kick", {"event": "stripe:evt_1"})
+    assert (hint.path, hint.json) == ("/async-function/order-store/kick", {"events": ["stripe:evt_1"]})
     assert "X-Pushcart-Signature" in hint.headers
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,6 +140,9 @@ SECRETS: dict[str, Secret] = {
 #: What a secret file holds when it has to exist for the deployment but is not used.
 UNUSED = "unused"
 
+#: Seconds within which a file may change twice and look the same.
+_COARSE = 2.0
+
 
 @dataclass(frozen=True)
 class Reads:
@@ -164,6 +168,7 @@ class Config:
         self._environ = os.environ if environ is None else environ
         self._variables = frozenset(reads.variables + COMMON_VARIABLES)
         self._reads = reads
+        self._texts: dict[str, tuple[tuple[int, int, int], str]] = {}
 
     def __getitem__(self, name: str) -> str:
         """The variable's value, or its default."""
@@ -191,10 +196,22 @@ class Config:
         if name not in self._reads.secrets:
             raise KeyError(f"{name} is not among the secrets this function declares")
         try:
-            text = Path(self["secret_mount_path"], name).read_text()
+            text = self._text_of(os.path.join(self["secret_mount_path"], name))
         except (FileNotFoundError, PermissionError, IsADirectoryError):
             return ""
         return "" if text.strip() == UNUSED else text
+
+    def _text_of(self, path: str) -> str:
+        """The file's text. Reading it costs as much as checking a signature, so one that has not changed is kept."""
+        about = os.stat(path)
+        stamp = (about.st_ino, about.st_size, about.st_mtime_ns)
+        kept = self._texts.get(path)
+        if kept is None or kept[0] != stamp:
+            kept = (stamp, Path(path).read_text())
+            # A file just written may change again without a new time: clocks of file systems are coarse.
+            if time.time() - about.st_mtime > _COARSE:
+                self._texts[path] = kept
+        return kept[1]
 
     def check(self, also_needs: Iterable[str] = (), also_variables: Iterable[str] = ()) -> None:
         """Raises one `ConfigurationError` with every problem; the arguments name what this shop needs besides."""

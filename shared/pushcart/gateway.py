@@ -6,9 +6,7 @@ carry `X-OpenFaaS-Internal` and are tried again here. Everything else is the cal
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -27,6 +25,12 @@ log = logging.getLogger(__name__)
 
 #: Seconds to wait before calling a function again that the gateway is still starting; about 8 s in all.
 COLD_START_WAITS = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0, 3.0)
+
+#: Seconds in which hints gather after one went out: a burst costs one call for many events.
+PAUSE = 0.02
+
+#: Events in one hint; an async call's body may hold 256,000 bytes.
+MOST_EVENTS = 500
 
 #: Seconds within which a refusal means that the function was not reached: no mail is sent in that time.
 QUICK = 0.05
@@ -146,33 +150,47 @@ def _answer(function: str, response: requests.Response) -> Any:
 
 
 class Hints:
-    """Sends hints from a thread of its own, so that an acknowledgement never waits for one.
+    """Tells another function of events in the inbox, from a thread of its own: no acknowledgement waits for a hint.
 
-    At most `limit` hints wait; more are dropped, because the sweep finds what a hint would have started.
+    The first goes out at once; those that come within `PAUSE` of it go together. At most `limit` events wait; more
+    are dropped, because the sweep finds what a hint would have started.
     """
 
-    def __init__(self, gateway: Gateway, function: str, path: str, limit: int = 1000) -> None:
+    def __init__(self, gateway: Gateway, function: str, path: str, limit: int = 10_000) -> None:
         self._gateway = gateway
         self._target = (function, path)
-        self._waiting: queue.Queue[Any] = queue.Queue(maxsize=limit)
+        self._limit = limit
+        self._waiting: list[str] = []
+        self._changed = threading.Condition()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hints", daemon=True)
         self._thread.start()
 
-    def send(self, body: Any) -> None:
-        try:
-            self._waiting.put_nowait(body)
-        except queue.Full:
-            log.warning("hint dropped: %s hints are waiting; the next sweep does the work", self._waiting.maxsize)
+    def send(self, event_id: str) -> None:
+        with self._changed:
+            if len(self._waiting) < self._limit:
+                self._waiting.append(event_id)
+                self._changed.notify()
+                return
+        log.warning("hint dropped: %s events are waiting; the next sweep does the work", self._limit)
 
     def close(self, timeout: float = 5) -> None:
         """Sends what waits, for at most `timeout` seconds."""
-        with contextlib.suppress(queue.Full):
-            self._waiting.put(None, timeout=timeout)
+        self._closing.set()
+        with self._changed:
+            self._changed.notify()
         self._thread.join(timeout)
 
     def _run(self) -> None:
-        while (body := self._waiting.get()) is not None:
+        while event_ids := self._gathered():
             try:
-                self._gateway.hint(*self._target, body)
+                self._gateway.hint(*self._target, {"events": event_ids})
             except FunctionFailed as error:
                 log.warning("hint lost, the next sweep does the work: %s", error)
+            self._closing.wait(PAUSE)
+
+    def _gathered(self) -> list[str]:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing.is_set())
+            taken, self._waiting = self._waiting[:MOST_EVENTS], self._waiting[MOST_EVENTS:]
+            return taken

@@ -20,7 +20,7 @@ PUBLIC = {"stripe-webhook"}
 #: What each internal function does, as (method, path, body).
 CALLS = {
     "order-store": [
-        ("POST", "/kick", {"event": "x"}),
+        ("POST", "/kick", {"events": ["x"]}),
         ("POST", "/sweep", None),
         ("GET", "/orders", None),
         ("GET", "/orders/o-1", None),

@@ -8,7 +8,7 @@ import pytest
 
 from pushcart.clock import system_clock
 from pushcart.errors import ConfigurationError, FunctionFailed
-from pushcart.gateway import Gateway, Hints
+from pushcart.gateway import PAUSE, Gateway, Hints
 from support.wire import Wire
 
 COLD = {"X-OpenFaaS-Internal": "proxy"}
@@ -94,7 +94,33 @@ def test_a_key_that_cannot_be_read_fails_the_call_and_not_the_thread_that_sends_
 
     wire.say(202)
     hints = Hints(client(wire, key=key), "order-store", "/kick")
-    hints.send({"event": "lost"})
-    hints.send({"event": "sent"})
+    hints.send("lost")
+    time.sleep(PAUSE / 2)
+    hints.send("sent")
     hints.close()
-    assert [call.json for call in wire.seen] == [{"event": "sent"}]
+    assert [call.json for call in wire.seen] == [{"events": ["sent"]}]
+
+
+def test_hints_that_come_together_go_together_and_none_is_forgotten(wire):
+    """A burst of webhooks costs a few calls, not one for each; what waits at the end is still sent."""
+    wire.say(202)
+    hints = Hints(client(wire, timeout=5), "order-store", "/kick")
+    ids = [f"evt_{number}" for number in range(1200)]
+    for event_id in ids:
+        hints.send(event_id)
+    hints.close()
+    told = [call.json["events"] for call in wire.seen]
+    assert [event_id for events in told for event_id in events] == ids
+    assert len(told) <= 6
+
+
+def test_hints_beyond_the_limit_are_dropped_and_said_so(wire, caplog):
+    wire.do(lambda handler: handler.wait(0.5) or handler.answer(202, b"", {}))
+    hints = Hints(client(wire, timeout=5), "order-store", "/kick", limit=2)
+    hints.send("first")
+    time.sleep(PAUSE * 2)
+    for event_id in ("second", "third", "fourth"):
+        hints.send(event_id)
+    assert "the next sweep does the work" in caplog.text
+    hints.close()
+    assert [call.json["events"] for call in wire.seen] == [["first"], ["second", "third"]]

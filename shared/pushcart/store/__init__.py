@@ -119,13 +119,13 @@ def connect(url: str) -> Store:
     # Only the adapter that is used is imported: each costs more than 10 MiB in every function that has a store.
     kind = url.partition(":")[0]
     if kind == "sqlite":
-        from pushcart.store import sql, sqlite
+        from pushcart.store import sqlite
 
-        return sql.SqlStore(sqlite.engine(url))
+        return sqlite.store(url)
     if kind in ("postgresql", "postgres", "postgresql+psycopg"):
-        from pushcart.store import postgresql, sql
+        from pushcart.store import postgresql
 
-        return sql.SqlStore(postgresql.engine(url))
+        return postgresql.store(url)
     if kind in ("mongodb", "mongodb+srv"):
         from pushcart.store.mongo import MongoStore
 

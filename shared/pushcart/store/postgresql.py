@@ -1,10 +1,13 @@
-"""PostgreSQL as an engine for `SqlStore`, through psycopg."""
+"""The store in PostgreSQL, through psycopg."""
 
 from __future__ import annotations
 
 import re
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from pushcart.store.sql import SqlStore
 
 #: Seconds to wait for a connection, and for one statement (in milliseconds: what the server understands).
 CONNECT_TIMEOUT = 5
@@ -20,9 +23,9 @@ _OPTIONS = (
 )
 
 
-def engine(url: str) -> sa.Engine:
-    """An engine for `postgresql://user:password@host/database`; a dead connection is replaced when it is next used."""
-    made = sa.create_engine(
+def store(url: str) -> SqlStore:
+    """The store at `postgresql://user:password@host/database`; a dead connection is replaced when it is next used."""
+    engine = sa.create_engine(
         re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url),
         isolation_level="AUTOCOMMIT",  # so that a read is one round trip; `_begin` makes a write a transaction
         pool_size=8,
@@ -37,8 +40,8 @@ def engine(url: str) -> sa.Engine:
             "tcp_user_timeout": STATEMENT_TIMEOUT,  # a server that vanishes without a word
         },
     )
-    sa.event.listen(made, "begin", _begin)
-    return made
+    sa.event.listen(engine, "begin", _begin)
+    return SqlStore(engine, insert)
 
 
 def _begin(connection: sa.Connection) -> None:

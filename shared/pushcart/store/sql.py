@@ -1,4 +1,4 @@
-"""The store on SQL through SQLAlchemy Core; `sqlite` and `postgresql` beside this module make the engines.
+"""The store on SQL through SQLAlchemy Core; `sqlite` and `postgresql` beside this module give it its engine.
 
 Each collection is a table with the document as JSON text and one column for each indexed field; each list
 field is a table of its own.
@@ -7,17 +7,22 @@ field is a table of its own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from pushcart.errors import StoreUnavailable
 from pushcart.store import COLLECTIONS, Collection, Document
+
+T = TypeVar("T")
+
+#: One write: what it does in a transaction, and what it gives.
+Work = Callable[[sa.Connection], T]
 
 #: Compared byte by byte everywhere, as instants and ids have to be; PostgreSQL would go by the language's alphabet.
 _Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
@@ -29,7 +34,7 @@ _INDEXED = 500
 class _Tables:
     """The tables of one collection."""
 
-    def __init__(self, collection: Collection, metadata: sa.MetaData) -> None:
+    def __init__(self, collection: Collection, metadata: sa.MetaData, insert: Callable[[sa.Table], Any]) -> None:
         columns = [sa.Column(field, _Text) for field in collection.fields]
         self.main = sa.Table(
             collection.name,
@@ -52,6 +57,9 @@ class _Tables:
             for field in collection.lists
         }
         self.fields = collection.fields
+        self.insert_if_absent = insert(self.main).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        mine = self.main.c.id == sa.bindparam("the_id"), self.main.c.version == sa.bindparam("the_version")
+        self.replace = sa.update(self.main).where(*mine)
 
     def row(self, document: Document) -> dict[str, Any]:
         indexed = {field: _indexed(document.get(field)) for field in self.fields}
@@ -60,24 +68,32 @@ class _Tables:
 
 
 class SqlStore:
-    """See `pushcart.store.Store`."""
+    """See `pushcart.store.Store`. `insert` is the dialect's own, which knows `ON CONFLICT DO NOTHING`.
 
-    def __init__(self, engine: sa.Engine) -> None:
+    `share` may have writes that come at the same time share a transaction: `share(transaction).run(work)`.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, insert: Callable[[sa.Table], Any], share: Callable[..., Any] | None = None
+    ) -> None:
         self._metadata = sa.MetaData()
-        self._tables = {name: _Tables(collection, self._metadata) for name, collection in COLLECTIONS.items()}
+        self._tables = {name: _Tables(collection, self._metadata, insert) for name, collection in COLLECTIONS.items()}
         self._engine = engine
+        self._run = self._alone if share is None else share(self._transaction).run
         self._made = False
         self._making = threading.Lock()
 
     def insert(self, collection: str, document: Document) -> bool:
         tables = self._tables[collection]
-        try:
-            with self._write() as connection:
-                connection.execute(sa.insert(tables.main), tables.row(document))
+        row = tables.row(document)
+
+        def work(connection: sa.Connection) -> bool:
+            inserted: bool = connection.execute(tables.insert_if_absent, row).rowcount == 1
+            if inserted:
                 self._write_lists(connection, tables, document, new=True)
-        except IntegrityError:
-            return False
-        return True
+            return inserted
+
+        return self._write(work)
 
     def get(self, collection: str, id: str) -> Document | None:
         table = self._tables[collection].main
@@ -87,14 +103,15 @@ class SqlStore:
 
     def replace(self, collection: str, document: Document, version: int) -> bool:
         tables = self._tables[collection]
-        table = tables.main
-        row = tables.row(document)
-        change = sa.update(table).where(table.c.id == row.pop("id"), table.c.version == version).values(**row)
-        with self._write() as connection:
-            replaced = connection.execute(change).rowcount == 1
+        row = {**tables.row(document), "the_id": document["id"], "the_version": version}
+
+        def work(connection: sa.Connection) -> bool:
+            replaced = connection.execute(tables.replace, row).rowcount == 1
             if replaced:
                 self._write_lists(connection, tables, document, new=False)
-        return replaced
+            return replaced
+
+        return self._write(work)
 
     def find(
         self,
@@ -146,35 +163,34 @@ class SqlStore:
             return int(connection.execute(query).scalar_one())
 
     def increment(self, collection: str, id: str, amount: int = 1) -> int:
-        while True:
-            try:
-                return self._increment(collection, id, amount)
-            except IntegrityError:
-                continue  # another process has just made the document
+        tables = self._tables[collection]
+        table = tables.main
+        empty = tables.row({"id": id, "version": 0, "value": 0})
 
-    def _increment(self, collection: str, id: str, amount: int) -> int:
-        table = self._tables[collection].main
-        with self._write() as connection:
-            # The write transaction is exclusive on SQLite; on PostgreSQL the row is locked.
-            body = connection.execute(sa.select(table.c.body).where(table.c.id == id).with_for_update()).scalar()
-            document = {"id": id, "version": 0, "value": 0} if body is None else msgspec.json.decode(body)
-            document["value"] += amount
-            document["version"] += 1
-            row = self._tables[collection].row(document)
-            change = sa.insert(table) if body is None else sa.update(table).where(table.c.id == id)
-            connection.execute(change.values(**row))
-        return int(document["value"])
+        def work(connection: sa.Connection) -> int:
+            connection.execute(tables.insert_if_absent, empty)
+            locked = sa.select(table.c.body).where(table.c.id == id).with_for_update()
+            document = msgspec.json.decode(connection.execute(locked).scalar_one())
+            read = document["version"]
+            document.update(value=document["value"] + amount, version=read + 1)
+            connection.execute(tables.replace, {**tables.row(document), "the_id": id, "the_version": read})
+            return int(document["value"])
+
+        return self._write(work)
 
     def delete(self, collection: str, id: str, version: int | None = None) -> bool:
         tables = self._tables[collection]
         condition = [tables.main.c.id == id]
         if version is not None:
             condition.append(tables.main.c.version == version)
-        with self._write() as connection:
+
+        def work(connection: sa.Connection) -> bool:
             deleted = connection.execute(sa.delete(tables.main).where(*condition)).rowcount == 1
             for lists in tables.lists.values() if deleted else ():
                 connection.execute(sa.delete(lists).where(lists.c.id == id))
-        return deleted
+            return deleted
+
+        return self._write(work)
 
     def ping(self) -> None:
         self.increment("counters", "store.ping", 0)
@@ -211,19 +227,24 @@ class SqlStore:
             with self._engine.connect() as connection:
                 yield connection
 
-    @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def _write(self, work: Work[T]) -> T:
         with self._errors():
             self._make_tables()
-            with self._engine.connect().execution_options(write=True) as connection, connection.begin():
-                yield connection
+            return self._run(work)
+
+    def _alone(self, work: Work[T]) -> T:
+        with self._transaction() as connection:
+            return work(connection)
+
+    @contextmanager
+    def _transaction(self, **options: bool) -> Iterator[sa.Connection]:
+        with self._engine.connect().execution_options(write=True, **options) as connection, connection.begin():
+            yield connection
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except IntegrityError:
-            raise
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", None) or type(error).__name__)
             raise StoreUnavailable(f"The store did not answer or could not write: {reason}") from error
@@ -234,8 +255,7 @@ class SqlStore:
         with self._making:
             if self._made:
                 return
-            options = {"write": True, "tables": True}
-            with self._engine.connect().execution_options(**options) as connection, connection.begin():
+            with self._transaction(tables=True) as connection:
                 for table in self._metadata.sorted_tables:
                     connection.execute(CreateTable(table, if_not_exists=True))
                     for index in table.indexes:

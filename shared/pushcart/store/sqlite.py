@@ -1,4 +1,4 @@
-"""SQLite as an engine for `SqlStore`: WAL and full synchronisation, one writer at a time that the others wait for."""
+"""The store in a SQLite file: WAL and full synchronisation, one writer at a time that the others wait for."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import time
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from pushcart.store.groupcommit import GroupCommit
+from pushcart.store.sql import SqlStore
 
 #: Milliseconds a writer waits for the others before the store counts as unavailable.
 BUSY_TIMEOUT = 10_000
 
 
-def engine(url: str) -> sa.Engine:
-    """An engine for `sqlite:////path/to/file.db`; the file is made at first use, its folder has to exist."""
-    made = sa.create_engine(url, pool_size=8, max_overflow=8, pool_timeout=15, hide_parameters=True)
-    sa.event.listen(made, "connect", _configure)
-    sa.event.listen(made, "begin", _begin)
-    return made
+def store(url: str) -> SqlStore:
+    """The store at `sqlite:////path/to/file.db`; the file is made at first use, its folder has to exist."""
+    engine = sa.create_engine(url, pool_size=8, max_overflow=8, pool_timeout=15, hide_parameters=True)
+    sa.event.listen(engine, "connect", _configure)
+    sa.event.listen(engine, "begin", _begin)
+    return SqlStore(engine, insert, share=GroupCommit)
 
 
 def _configure(connection: Any, _: Any) -> None:
