@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pushcart import clock as clocks
+from pushcart import shapes
 from pushcart.config import Config, Reads
 from pushcart.errors import MethodNotAllowed, PushcartError, TooLarge
 from pushcart.gateway import Gateway, Hints
@@ -69,6 +70,7 @@ app: App
 def start() -> None:
     """Reads the configuration; raises `ConfigurationError` with everything that is wrong."""
     global app
+    shapes.warm()
     config = Config(READS)
     config.check()
     app = App(config, clocks.clock_from_environment())

@@ -122,6 +122,7 @@ class Supervisor:
             "HOME": str(self._state_dir / "build" / spec.name),
             "HOSTNAME": spec.name,
             "PYTHONUNBUFFERED": "1",
+            "MALLOC_ARENA_MAX": "2",
             **{name: value.replace(GATEWAY_NAME, self.gateway_url) for name, value in stacked.items()},
             "secret_mount_path": str(link_secrets(spec, self._secrets_dir, self._state_dir)),
             "port": "0",
