@@ -58,7 +58,7 @@ def main() -> int:
     try:
         return _serve(shop, options.once, stopping)
     except (FunctionFailed, ConfigurationError) as error:
-        return _cannot(f"{error} The functions' logs: {shop.state_dir}/logs/")
+        return _cannot(f" {error} The functions' logs: {shop.state_dir}/logs/")
     finally:
         console.print("Stopping.", style="dim")
         shop.stop()
@@ -90,6 +90,8 @@ def _serve(shop: LocalShop, once: bool, stopping: threading.Event) -> int:
         real = ", ".join(sorted(shop.real))
         console.print(f"[bold]Real accounts:[/] {real}. The sandbox plays the others.")
     timelines = Timelines(shop, console)
+    if shop.remembers:
+        timelines.skip_earlier()
     fulfilled = True
     if "Stripe" not in shop.real:
         _buy(shop)

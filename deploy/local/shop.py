@@ -58,6 +58,7 @@ class InUse(Exception):
 class LocalShop:
     """Gateway and sandbox, joined. `state_dir` takes the database, the logs and the secrets of the sandbox.
 
+    `store` is the URL of another database than the file in `state_dir`; what it holds already stays there.
     `own_secrets` is the folder with the owner's secrets (`.secrets/`), if any: a provider whose key is there is
     the real one. `catch_up` runs it by itself every few seconds. Ports of 0 take free ones. Raises the
     gateway's `PortInUse`, `InUse`, `ConfigurationError`, and OSError when the sandbox's port is taken.
@@ -85,6 +86,10 @@ class LocalShop:
         if os.environ.get("SMTP_HOST"):
             self.real.add("SMTP")
         self._store = store or f"sqlite:///{self.state_dir}/shop.db"
+        #: Whether the store may hold orders of earlier runs.
+        self.remembers = store is not None or "Stripe" in self.real
+        if not SECRETS["store-url"].fits(self._store):
+            raise ConfigurationError([f"the store should be {SECRETS['store-url'].expected}"])
         self.clock_file = self.state_dir / "clock"
         self.catalogue: Catalogue = shopfile.read(shop_file)
         problems = Renderer(shop_file.parent / shopfile.MAILS).problems(attention.TEMPLATE)

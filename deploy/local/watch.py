@@ -29,15 +29,23 @@ class Timelines:
         self._last: str | None = None
         self._sign: Any = None
         self._lively_until = 0.0
+        self._earlier: set[str] = set()
+
+    def skip_earlier(self) -> None:
+        """Leaves out what a store that outlives the run holds from earlier ones."""
+        for order in self._shop.orders(limit=NEWEST):
+            self._earlier.add(order["id"])
+            self._seen[order["id"]] = order["updated_at"]
+            self._printed[order["id"]] = len(self._shop.order(order["id"])["history"])
 
     def show(self) -> list[dict[str, Any]]:
-        """Prints what is new and returns the newest orders, whole where they changed. Raises `FunctionFailed`."""
+        """Prints what is new and returns the newest orders of this run. Raises `FunctionFailed`."""
         orders = self._shop.orders(limit=NEWEST)
         for order in reversed(orders):
             if self._seen.get(order["id"]) != order["updated_at"]:
                 self._seen[order["id"]] = order["updated_at"]
                 self._print(self._shop.order(order["id"]))
-        return orders
+        return [order for order in orders if order["id"] not in self._earlier]
 
     def show_if_lively(self) -> None:
         """`show`, but only for a while after the sandbox sent a webhook or time was moved, to keep the logs quiet."""

@@ -171,7 +171,7 @@ class MongoStore:
         try:
             yield
         except PyMongoError as error:
-            reason = str(error).partition(", Timeout:")[0]
+            reason = str(error).partition(" (configured timeouts")[0]  # the rest repeats our own settings
             raise StoreUnavailable(f"The store did not answer or could not write: {reason}") from error
 
 
