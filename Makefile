@@ -1,9 +1,10 @@
 # make run     the shop on this machine, with one purchase to watch; ONCE=1 ends after it
 # make test    every test
+# make bench   what it costs on this machine, compared and kept; ONLY=ack|chain|memory|sweep measures a part
 # make lint    ruff
 # make docs    the reference tables in README.md, made anew from the code
 # make lock    the pins in requirements.txt and shared/constraints.txt, made anew from requirements.in
-# make ask     one signed call to order-store: make ask CALL="GET /orders?limit=5"
+# make install links the owner's command to ~/.local/bin/pushcart; PREFIX=/usr/local for everybody
 # make secrets fills .secrets/ for a deployment: a fresh internal key, and "unused" for what is missing
 
 PORT ?= 8080
@@ -11,15 +12,13 @@ SANDBOX_PORT ?= 4010
 STORE ?=
 ONCE ?=
 TESTS ?=
-CALL ?= GET /orders
-BODY ?=
+PREFIX ?= $(HOME)/.local
+ONLY ?=
 
 export PYTHONPATH := shared:deploy
 export PYTHONDONTWRITEBYTECODE := 1
-export CALL
-export BODY
 
-.PHONY: run test lint lock docs ask secrets clean
+.PHONY: run test bench lint lock docs install secrets clean
 
 run:
 	@deploy/local/setup.sh
@@ -29,6 +28,10 @@ test:
 	@deploy/local/setup.sh tests
 	@.venv/bin/python -m ruff check --quiet .
 	@.venv/bin/python -m pytest $(TESTS)
+
+bench:
+	@deploy/local/setup.sh tests
+	@PYTHONPATH=$(PYTHONPATH):tests .venv/bin/python -m bench $(if $(ONLY),--only $(ONLY))
 
 lint:
 	@deploy/local/setup.sh
@@ -42,9 +45,10 @@ docs:
 	@deploy/local/setup.sh
 	@.venv/bin/python -m local.reference --write
 
-ask:
-	@deploy/local/setup.sh
-	@.venv/bin/python -m local.ask --port $(PORT)
+install:
+	@mkdir -p "$(PREFIX)/bin"
+	@ln -sf "$(CURDIR)/deploy/pushcart" "$(PREFIX)/bin/pushcart"
+	@echo "$(PREFIX)/bin/pushcart is there; try: pushcart --help"
 
 secrets:
 	@deploy/local/setup.sh

@@ -1,8 +1,9 @@
 """Called by cron every minute: has order-store take on what is due, under a lock of its own, and leaves a heartbeat.
 
-    POST /   from cron-connector, empty and unsigned · 202
-             signed · 200 with what was swept, or that another run is at it
-    GET  /   signed · the last heartbeat
+    POST /         from cron-connector, empty and unsigned · 202
+                   signed · 200 with what was swept, or that another run is at it
+    GET  /         signed · the last heartbeat
+    GET  /doctor   signed · what is wrong, seen from here
 
 Cron-connector cannot sign, so an empty POST is let in; all it can do is start a sweep that would run within the
 minute anyway, never two at a time, and it is told nothing of what there was to do.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pushcart import auth
+from pushcart import auth, commands, doctor, shapes
 from pushcart import clock as clocks
 from pushcart.config import Config, Reads
 from pushcart.crash import Point, point
@@ -25,6 +26,9 @@ from pushcart.web import require_signature
 READS = Reads(variables=("gateway_url", "sweep_seconds"), needs=("internal-key", "store-url"))
 
 JOB = "catch-up"
+
+#: Seconds after which a heartbeat is too old: cron calls every minute, and a run may take one.
+HEARTBEAT_AGE = 180
 
 #: Seconds order-store may take beyond the sweep's own limit, to finish the step in hand.
 MARGIN = 15
@@ -49,6 +53,8 @@ class App:
             cron = event.method == "POST" and not event.body and auth.HEADER not in event.headers
             if not cron:
                 require_signature(event, self._config, self._clock)
+            if event.method == "GET" and event.path == doctor.PATH:
+                return {"statusCode": 200, "body": doctor.answer(event.query, self._config, self._clock, self._probes)}
             if event.method == "GET":
                 return {"statusCode": 200, "body": {"last": self._heartbeats.last(JOB)}}
             if event.method != "POST":
@@ -71,6 +77,20 @@ class App:
             self._locks.release(JOB, token)
         return {"swept": swept}
 
+    def _probes(self) -> doctor.Probes:
+        fix = f"is cron-connector running, and Prometheus, which it needs? {commands.logs(JOB)}"
+        return {"heartbeat": doctor.Probe(lambda: [self._heartbeat(fix)], "look at the secret store-url")}
+
+    def _heartbeat(self, fix: str) -> doctor.Check:
+        last = self._heartbeats.last(JOB)
+        if last is None:
+            return doctor.Check(name="heartbeat", status="fail", text="cron has never had a run finish", fix=fix)
+        age = (self._clock() - clocks.from_instant(last["at"])).total_seconds()
+        text = f"the last run ended {age:.0f} s ago"
+        if age > HEARTBEAT_AGE:
+            return doctor.Check(name="heartbeat", status="fail", text=text, fix=fix)
+        return doctor.Check(name="heartbeat", status="pass", text=text)
+
     def close(self) -> None:
         self._gateway.close()
         self._store.close()
@@ -82,6 +102,7 @@ app: App
 def start() -> None:
     """Reads the configuration; raises `ConfigurationError` with everything that is wrong."""
     global app
+    shapes.warm()
     config = Config(READS)
     config.check()
     app = App(config, clocks.clock_from_environment())

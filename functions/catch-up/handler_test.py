@@ -11,6 +11,7 @@ from pushcart import auth
 from pushcart.clock import system_clock
 from pushcart.repositories import Locks
 from pushcart.store import connect
+from support.doctor import examine
 from support.step_calls import INTERNAL_KEY, Context, Event, environment, load_handler
 from support.wire import Wire
 
@@ -104,3 +105,20 @@ def test_a_run_that_died_keeps_its_lock_only_until_it_runs_out(started, order_st
     assert cron(started)["statusCode"] == 202
     assert len(order_store.seen) == 1
     store.close()
+
+
+def test_the_doctor_misses_a_heartbeat_that_never_was_or_is_old(started, order_store, tmp_path):
+    never = examine(started, "catch-up")["heartbeat"]
+    assert (never["status"], never["text"]) == ("fail", "cron has never had a run finish")
+    order_store.say(200, SWEPT)
+    cron(started)
+    assert {check["status"] for check in examine(started, "catch-up").values()} == {"pass", "skip"}
+    (tmp_path / "clock").write_text("200")
+    old = examine(started, "catch-up")["heartbeat"]
+    assert old["status"] == "fail"
+    assert "the last run ended 20" in old["text"]
+    assert "cron-connector" in old["fix"]
+
+
+def test_the_doctor_takes_signed_calls_only(started):
+    assert started.handle(Event(b"", "GET", "/doctor"), Context())["statusCode"] == 401

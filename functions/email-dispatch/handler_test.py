@@ -16,6 +16,7 @@ from pushcart import shopfile
 from pushcart.domain.order import Buyer
 from pushcart.errors import ConfigurationError
 from support import mail_samples as samples
+from support.doctor import examine
 from support.step_calls import INTERNAL_KEY, ROOT, environment, load_handler, run
 
 NAME = "email-dispatch"
@@ -350,3 +351,20 @@ def test_sendgrids_sdk_is_only_loaded_where_it_sends(tmp_path, transport, loaded
         [sys.executable, "-c", ALONE], cwd=ROOT, env=variables, capture_output=True, text=True, check=True
     )
     assert ran.stdout.strip() == loaded
+
+
+def test_the_doctor_asks_the_transport_that_is_used(sandbox, start):
+    smtp = {"mail_transport": "smtp", "smtp_host": "127.0.0.1", "smtp_security": "none"}
+    checks = examine(start(smtp_port=str(sandbox.smtp_port), **smtp), NAME)
+    assert checks["smtp"]["status"] == "pass"
+    assert sandbox.calls() == []
+    assert "sendgrid" not in checks
+
+
+def test_the_doctor_sees_what_would_keep_the_function_from_starting_again(start, own_shop):
+    shop_file = own_shop()
+    handler = start(shop_file=shop_file)
+    assert examine(handler, NAME)["configuration"]["status"] == "pass"
+    with open(shop_file, "a") as file:
+        file.write("colour: red\n")
+    assert "colour" in examine(handler, NAME)["configuration"]["text"]

@@ -1,14 +1,16 @@
 """invite-link: lets the buyer in. Carries out steps of kind `invite` at the platform that shop.yml names.
 
-POST /   signed, a StepRequest · 200 the buyer is in · 4xx a person has to look · 429, 503 later
+POST /         signed, a StepRequest · 200 the buyer is in · 4xx a person has to look · 429, 503 later
+GET  /doctor   signed · what is wrong, seen from here
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
-from pushcart import startup
+from pushcart import doctor, needs, shapes, startup
 from pushcart.clock import Clock, clock_from_environment
 from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue, InviteStep
@@ -20,8 +22,7 @@ from pushcart.providers.limiter import Limiter
 from pushcart.providers.request import settings_of
 from pushcart.stepcall import StepAnswer, StepRequest, step_router
 
-#: The secret each platform needs.
-SECRETS = {"discourse": "discourse-api-key", "thinkific": "thinkific-api-key", "http": "platform-key"}
+SECRETS = needs.PLATFORM_SECRETS
 
 READS = Reads(
     variables=("provider_timeout", "discourse_url", "thinkific_url", "platform_url", "shop_file"),
@@ -31,9 +32,11 @@ READS = Reads(
 
 
 class Platform(Protocol):
-    """What lets a buyer in. Raises ProviderRefused, ProviderUnavailable or BadRequest."""
+    """What lets a buyer in. Raises ProviderRefused, ProviderUnavailable or BadRequest; `check` changes nothing."""
 
     def invite(self, call: StepRequest, step: InviteStep) -> StepAnswer: ...
+
+    def check(self, catalogue: Catalogue) -> str: ...
 
 
 class App:
@@ -42,9 +45,11 @@ class App:
     def __init__(self, config: Config, catalogue: Callable[[], Catalogue], clock: Clock) -> None:
         self._config = config
         self._clock = clock
+        self._catalogue = catalogue
         self._connections: list[Http] = []
         self._platforms = FromShop(catalogue, self._connect)
         self.router = step_router(config, clock, {"invite": self._invite})
+        doctor.add(self.router, config, clock, self._probes)
 
     def close(self) -> None:
         for http in self._connections:
@@ -56,6 +61,18 @@ class App:
         if platform is None:
             raise BadRequest(f"shop.yml has no section platforms: with {step.platform}: in it")
         return platform.invite(call, step)
+
+    def _probes(self) -> doctor.Probes:
+        catalogue, platforms = self._catalogue(), self._platforms()
+        needed = needs.for_invites(catalogue)
+        settings = partial(doctor.settings, partial(self._config.check, needed.secrets))
+        probes = {"configuration": doctor.Probe(settings)}
+        for name in needs.platforms(catalogue):
+            check = partial(platforms[name].check, catalogue)
+            probes[name] = doctor.Probe(
+                check, f"look at platforms.{name} in shop.yml and at the secret {SECRETS[name]}"
+            )
+        return probes
 
     def _connect(self, catalogue: Catalogue) -> dict[str, Platform]:
         """The platforms that shop.yml has a section for."""
@@ -84,18 +101,14 @@ class App:
         return lambda: self._config.secret(SECRETS[platform])
 
 
-def _needs(catalogue: Catalogue) -> startup.Needs:
-    used = {step.platform for _, step in catalogue.steps() if isinstance(step, InviteStep)}
-    return startup.Needs(secrets=[SECRETS[platform] for platform in sorted(used)])
-
-
 app: App
 
 
 def start() -> None:
     """Reads the configuration and shop.yml; `ConfigurationError` names everything that is wrong."""
     global app
-    config, shop = startup.load(READS, _needs)
+    shapes.warm()
+    config, shop = startup.load(READS, needs.for_invites)
     app = App(config, shop, clock_from_environment())
 
 

@@ -1,18 +1,20 @@
 """mailing-list: records purchases and fills mail sequences at Kit, over its API v4 or v3.
 
-POST /   signed, a StepRequest of kind `purchase` or `sequence` · 200 done · 4xx a person has to look ·
-         429, 503 later
+POST /         signed, a StepRequest of kind `purchase` or `sequence` · 200 done · 4xx a person has to look ·
+               429, 503 later
+GET  /doctor   signed · what is wrong, seen from here
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
-from pushcart import startup
+from pushcart import doctor, needs, shapes, startup
 from pushcart.clock import Clock, clock_from_environment
 from pushcart.config import VARIABLES, Config, Reads
-from pushcart.domain.catalogue import Catalogue, PurchaseStep, SequenceStep
+from pushcart.domain.catalogue import Catalogue, SequenceStep
 from pushcart.errors import BadRequest
 from pushcart.providers import kit, kit_v3
 from pushcart.providers.from_shop import FromShop
@@ -32,11 +34,16 @@ READS = Reads(
 
 
 class MailingList(Protocol):
-    """Where purchases and sequences are kept. Raises ProviderRefused, ProviderUnavailable or BadRequest."""
+    """Where purchases and sequences are kept. Raises ProviderRefused, ProviderUnavailable or BadRequest.
+
+    `check` changes nothing.
+    """
 
     def purchase(self, call: StepRequest) -> StepAnswer: ...
 
     def sequence(self, call: StepRequest, step: SequenceStep) -> StepAnswer: ...
+
+    def check(self) -> str: ...
 
 
 class App:
@@ -45,9 +52,11 @@ class App:
     def __init__(self, config: Config, catalogue: Callable[[], Catalogue], clock: Clock) -> None:
         self._config = config
         self._clock = clock
+        self._catalogue = catalogue
         self._to_close: list[Callable[[], None]] = []
         self._list = FromShop(catalogue, self._connect)
         self.router = step_router(config, clock, {"purchase": self._purchase, "sequence": self._sequence})
+        doctor.add(self.router, config, clock, self._probes)
 
     def close(self) -> None:
         for close in self._to_close:
@@ -65,8 +74,17 @@ class App:
             raise BadRequest("shop.yml has no mailing_list: or no step that uses it; put it back for this order")
         return kept
 
+    def _probes(self) -> doctor.Probes:
+        needed, kept = needs.for_mailing_list(self._catalogue()), self._list()
+        settings = partial(doctor.settings, partial(self._config.check, *needed))
+        unused = [doctor.Check(name="kit", status="skip", text="no step of shop.yml uses a mailing list")]
+        return {
+            "configuration": doctor.Probe(settings),
+            "kit": doctor.Probe(kept.check if kept else lambda: unused, "look at the secrets that begin with kit-"),
+        }
+
     def _connect(self, catalogue: Catalogue) -> MailingList | None:
-        config, needed = self._config, _needs(catalogue)
+        config, needed = self._config, needs.for_mailing_list(catalogue)
         if not needed.secrets:
             return None
         v3 = "kit-api-secret" in needed.secrets
@@ -102,22 +120,14 @@ def kit_address(config: Config, *, v3: bool) -> str:
     return kit_v3.URL if v3 and url == VARIABLES["kit_url"].default else url
 
 
-def _needs(catalogue: Catalogue) -> startup.Needs:
-    used = any(isinstance(step, PurchaseStep | SequenceStep) for _, step in catalogue.steps())
-    if not used or catalogue.mailing_list is None:
-        return startup.Needs()
-    if catalogue.mailing_list.kit.api == "v3":
-        return startup.Needs(["kit-api-secret"])
-    return startup.Needs(["store-url", "kit-client-secret", "kit-refresh-token"], ["kit_client_id"])
-
-
 app: App
 
 
 def start() -> None:
     """Reads the configuration and shop.yml; `ConfigurationError` names everything that is wrong."""
     global app
-    config, shop = startup.load(READS, _needs)
+    shapes.warm()
+    config, shop = startup.load(READS, needs.for_mailing_list)
     app = App(config, shop, clock_from_environment())
 
 

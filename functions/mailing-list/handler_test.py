@@ -14,6 +14,7 @@ import pytest
 from local.sandbox import Sandbox
 from pushcart.errors import ConfigurationError
 from pushcart.stepcall import StepRequest
+from support.doctor import examine
 from support.step_calls import EMAIL, SECRETS, Context, Event, environment, load_handler, order, run, step
 
 RESULTS = {"invite": {"link": "https://forum.example/invites/1"}}
@@ -50,7 +51,7 @@ def start(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     seed = sandbox.kit.tokens()["refresh_token"]
 
-    def start(api: str) -> ModuleType:
+    def start(api: str, steps: str = "{step: purchase}") -> ModuleType:
         v4 = {
             "store-url": f"sqlite:///{tmp_path}/shop.db",
             "kit-client-secret": SECRETS["kit-client-secret"],
@@ -58,7 +59,7 @@ def start(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         }
         secrets = v4 if api == "v4" else {"kit-api-secret": SECRETS["kit-api-secret"]}
         shop = tmp_path / "shop.yml"
-        shop.write_text(SHOP % (api, "{step: purchase}"))
+        shop.write_text(SHOP % (api, steps))
         variables = environment(
             tmp_path / "secrets",
             "mailing-list",
@@ -257,3 +258,14 @@ def test_v3_lives_at_its_own_address_unless_another_is_configured(
     assert handler.kit_address(handler.Config(handler.READS), v3=False) == "https://api.kit.com"
     monkeypatch.setenv("kit_url", "http://127.0.0.1:9/kit")
     assert handler.kit_address(handler.Config(handler.READS), v3=True) == "http://127.0.0.1:9/kit"
+
+
+@pytest.mark.parametrize("api", ["v4", "v3"])
+def test_the_doctor_asks_the_api_that_is_used(start, api: str) -> None:
+    checks = examine(start(api), "mailing-list")
+    assert (checks["kit"]["status"], checks["configuration"]["status"]) == ("pass", "pass")
+
+
+def test_the_doctor_leaves_kit_alone_when_no_step_uses_it(start, sandbox: Sandbox) -> None:
+    assert examine(start("v4", steps=""), "mailing-list")["kit"]["status"] == "skip"
+    assert sandbox.calls("kit") == []

@@ -1,6 +1,6 @@
 """The heart of the shop: turns inbox events into orders, runs what they owe, and answers the owner.
 
-    POST /kick                    {"event": id}: apply it soon; a hint, 202
+    POST /kick                    {"events": [id, ...]}: apply them soon; a hint, 202
     POST /sweep                   take on everything that is due; answers what it did
     GET  /orders, /orders/ID      list and filter; one order with its timeline
     POST /orders/ID/retry         {"step": id}, or {} for every dead step
@@ -9,6 +9,7 @@
     POST /orders/ID/release       fulfil in spite of a wrong amount
     GET  /events, /events/ID      the inbox
     POST /events/ID/replay        apply an event again
+    GET  /doctor                  what is wrong, seen from here
 
 Every call has to be signed with the internal key.
 """
@@ -24,13 +25,14 @@ from typing import Any
 import msgspec
 
 from pushcart import clock as clocks
-from pushcart import startup
+from pushcart import doctor, shapes, startup
 from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import ConfigurationError
 from pushcart.gateway import Gateway
 from pushcart.providers.stripe_payments import StripePayments, order_id
 from pushcart.repositories import Counters, Inbox, Orders
+from pushcart.services import checkup
 from pushcart.services.driver import Driver
 from pushcart.services.intake import Intake
 from pushcart.services.owner import Owner
@@ -57,9 +59,9 @@ READS = Reads(
 
 
 class Kick(msgspec.Struct):
-    """The hint that an event is in the inbox."""
+    """The hint that these events are in the inbox."""
 
-    event: str
+    events: list[str]
 
 
 class App:
@@ -101,9 +103,12 @@ class App:
             ("POST", "/events/<id>/replay", owner.replay),
         ):
             self.router.add(method, rule, target)
+        rules = partial(_check_mode, config)
+        doctor.add(self.router, config, clock, lambda: checkup.probes(config, self._store, payments, catalogue, rules))
 
     def _kick(self, request: Request) -> Any:
-        self._work.event(request.json(Kick).event)
+        for event_id in request.json(Kick).events:
+            self._work.event(event_id)
         return {"statusCode": 202, "body": {"accepted": True}}
 
     def _sweep(self, request: Request) -> Any:
@@ -137,6 +142,7 @@ app: App
 def start() -> None:
     """Reads the configuration and shop.yml; raises `ConfigurationError` with everything that is wrong."""
     global app
+    shapes.warm()
     config, shop = startup.load(READS, checks=(_check_mode, _check_lease))
     app = App(config, shop, clocks.clock_from_environment())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import msgspec
@@ -12,6 +14,7 @@ from werkzeug.datastructures import MultiDict
 from pushcart import auth
 from pushcart.clock import system_clock
 from pushcart.errors import ConfigurationError
+from support.doctor import examine
 from support.step_calls import INTERNAL_KEY, Context, Event, environment, load_handler
 from support.wire import Wire
 
@@ -49,7 +52,7 @@ def ask(handler, method, path, body=None, query=""):
 
 
 def test_a_kick_is_accepted_at_once_even_for_an_event_nobody_knows(started):
-    assert ask(started, "POST", "/kick", {"event": "stripe:evt_none"})["statusCode"] == 202
+    assert ask(started, "POST", "/kick", {"events": ["stripe:evt_none"]})["statusCode"] == 202
 
 
 def test_a_kick_without_an_event_is_a_400(started):
@@ -95,3 +98,40 @@ def test_every_problem_is_reported_at_once(tmp_path, monkeypatch, outside):
     with pytest.raises(ConfigurationError) as error:
         handler.start()
     assert len(error.value.problems) == 3
+
+
+def stripe_at(date):
+    """An empty list of Stripe's whose clock says `date`, as bytes on the wire."""
+    body = b'{"object": "list", "data": [], "has_more": false, "url": "/v1/x"}'
+    head = f"HTTP/1.1 200 OK\r\nDate: {format_datetime(date, usegmt=True)}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return lambda handler: handler.wfile.write(head.encode() + body)
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(0, "pass"), (-100, "warn"), (250, "fail")])
+def test_the_doctor_compares_stripes_clock_with_the_machines(tmp_path, monkeypatch, seconds, status):
+    """Its own clock may be moved by the local gateway; webhook signatures are compared with the machine's."""
+    (tmp_path / "clock").write_text("100000")
+    with Wire() as stripe:
+        stripe.do(stripe_at(system_clock() + timedelta(seconds=seconds)))
+        handler = configure(tmp_path, monkeypatch, stripe, clock_file=str(tmp_path / "clock"))
+        handler.start()
+        checks = examine(handler, "order-store", system_clock() + timedelta(seconds=100_000))
+        handler.stop()
+    assert checks["stripe clock"]["status"] == status
+
+
+def test_in_live_mode_a_missing_webhook_endpoint_is_red(tmp_path, monkeypatch):
+    with Wire() as stripe:
+        stripe.do(stripe_at(system_clock()))
+        handler = configure(tmp_path, monkeypatch, stripe, key="rk_live_abc", stripe_mode="live")
+        handler.start()
+        check = examine(handler, "order-store")["webhook endpoint"]
+        handler.stop()
+    assert check["status"] == "fail"
+    assert "register one" in check["fix"]
+
+
+def test_nobody_without_the_key_is_examined(started, outside):
+    answer = started.handle(Event(b"", "GET", "/doctor"), Context())
+    assert answer["statusCode"] == 401
+    assert outside.seen == []

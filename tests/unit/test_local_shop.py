@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from local.shop import InUse, LocalShop
+from local.watch import Timelines
 from pushcart.errors import ConfigurationError
+from support.customers import PLANS, Customer, eventually
 from support.shop import SHOP
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,11 @@ def test_everything_that_cannot_be_right_in_the_owners_secrets_is_named_at_once(
         assert any(f".secrets/{name}" in problem for problem in error.value.problems), name
 
 
+def test_a_store_that_is_no_database_is_refused_before_anything_starts(tmp_path):
+    with pytest.raises(ConfigurationError, match="the store should be an address like mongodb://"):
+        LocalShop(tmp_path / "state", store="mysql://localhost/shop")
+
+
 def test_a_live_key_is_refused_so_that_nobody_is_charged(tmp_path, own):
     secrets = own(stripe_api_key="sk_live_abcdef", stripe_webhook_secret="whsec_abc")
     with pytest.raises(ConfigurationError, match="is a live key"):
@@ -61,6 +67,22 @@ def test_a_second_run_in_the_same_folder_is_refused_and_leaves_the_first_alone(t
         assert first.orders() == []
     with LocalShop(tmp_path / "state", catch_up=False) as again:
         assert again.orders() == []
+
+
+def test_a_store_that_outlives_the_run_keeps_its_orders_and_only_new_ones_are_announced(tmp_path):
+    store = f"sqlite:///{tmp_path}/kept.db"
+    with LocalShop(tmp_path / "state", store=store, catch_up=False) as shop:
+        Customer(shop).buy(PLANS)
+        [earlier] = eventually(shop.orders)
+    with LocalShop(tmp_path / "state", store=store, catch_up=False) as shop:
+        said = Console(record=True, quiet=True)
+        timelines = Timelines(shop, said)
+        timelines.skip_earlier()
+        assert [order["id"] for order in shop.orders()] == [earlier["id"]]
+        assert timelines.show() == []
+        Customer(shop).buy(PLANS)
+        [new] = eventually(timelines.show)
+    assert new["id"] != earlier["id"]
 
 
 def test_a_product_with_a_price_alone_can_be_bought_in_the_sandbox(tmp_path):
@@ -92,35 +114,3 @@ def test_a_function_can_be_found_and_killed_by_its_name(tmp_path):
         shop.orders()
         found = subprocess.run(["pgrep", "-f", "build/order-store"], capture_output=True, text=True, check=False)
         assert str(shop.gateway.pid("order-store")) in found.stdout.split()
-
-
-def ask(shop, call, body=""):
-    """`make ask` as a person types it, against a shop of the test's own."""
-    port = shop.gateway.url.rpartition(":")[2]
-    environ = {**os.environ, "PYTHONPATH": "shared:deploy"}
-    command = ["make", "-s", "ask", f"PORT={port}", f"CALL={call}", f"BODY={body}"]
-    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    """A shop whose state is where `make ask` looks for it."""
-    with LocalShop(tmp_path_factory.mktemp("state"), catch_up=False) as shop:
-        yield shop
-
-
-def test_an_ampersand_between_two_filters_and_an_apostrophe_in_a_note_arrive(running, monkeypatch):
-    environ = {"OPENFAAS_URL": running.gateway.url, "ASK_KEY_FILE": str(running.state_dir / "secrets-all/internal-key")}
-    for name, value in environ.items():
-        monkeypatch.setenv(name, value)
-    done = ask(running, "GET /orders?limit=1&sku=wheel-basics")
-    assert json.loads(done.stdout) == {"items": [], "cursor": None}, done.stderr
-    done = ask(running, "POST /orders/o-none/handled", """{"note": "Don't worry"}""")
-    assert "There is no order o-none" in done.stderr
-
-
-@pytest.mark.parametrize("call", ["", "orders", "GET orders", "PUT /orders"])
-def test_a_call_that_is_none_says_how_to_write_one(running, call):
-    done = ask(running, call)
-    assert done.returncode != 0
-    assert 'Write CALL="GET /orders' in done.stderr

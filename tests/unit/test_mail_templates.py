@@ -262,17 +262,17 @@ def test_something_needs_you_says_what_which_order_and_which_command():
     for text in (rendered.text, Page(rendered.html).text):
         flat = " ".join(text.split())
         assert "gave up after 8 attempts" in flat
-        assert f'make ask CALL="GET /orders/{samples.ORDER_ID}"' in flat
-        assert f'make ask CALL="POST /orders/{samples.ORDER_ID}/retry"' in flat
+        assert f"pushcart orders show {samples.ORDER_ID}" in flat
+        assert f"pushcart orders retry {samples.ORDER_ID}" in flat
         assert "D2PJ-H7RA" in flat
 
 
 def test_something_needs_you_works_without_an_order():
-    problem = samples.problem('make ask CALL="GET /events/evt_1"')
+    problem = samples.problem("pushcart events show stripe:evt_1")
     rendered = samples.render(samples.request("something-needs-you", order=None, lines=[], problem=problem))
     assert rendered.subject == "Something needs you"
-    assert '    make ask CALL="GET /events/evt_1"' in rendered.text.splitlines()
-    assert 'make ask CALL="GET /events/evt_1"' in Page(rendered.html).text
+    assert "    pushcart events show stripe:evt_1" in rendered.text.splitlines()
+    assert "pushcart events show stripe:evt_1" in Page(rendered.html).text
     assert "Order" not in rendered.text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from cli import root
 from local import reference
 from pushcart.domain import catalogue
 from pushcart.services.stripe_inbox import EVENT_TYPES
@@ -85,7 +86,9 @@ def test_every_dependency_has_its_reason():
     named = set(re.findall(r"^\| ([a-z][a-z-]*(?:, [a-z-]+)*) \|", README.split("## Dependencies")[1], re.M))
     named = {name for row in named for name in row.split(", ")}
     wanted = {
-        line.strip() for line in (ROOT / "requirements.in").read_text().splitlines() if line.strip() and line[0] != "#"
+        line.partition("[")[0].strip()
+        for line in (ROOT / "requirements.in").read_text().splitlines()
+        if line.strip() and line[0] != "#"
     }
     assert named == wanted
 
@@ -96,6 +99,32 @@ def test_every_file_and_make_target_that_is_named_exists():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:`|^)make ([a-z]+)", README, re.M)):
         assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def tree(group, path=("pushcart",)):
+    """Every command of a click group, as it is typed."""
+    for name, command in group.commands.items():
+        yield from tree(command, (*path, name)) if hasattr(command, "commands") else [" ".join((*path, name))]
+
+
+def test_the_commands_are_the_ones_the_code_has():
+    section = README.split("## Day to day", 1)[1].split("\n## ", 1)[0]
+    assert re.findall(r"^\| `(pushcart [^`]+)` \|", section, re.M) == list(tree(root.pushcart))
+
+
+def test_every_option_of_a_command_that_is_named_exists():
+    section = README.split("## Day to day", 1)[1].split("\n## ", 1)[0]
+    groups = (root.pushcart, *(one for one in root.pushcart.commands.values() if hasattr(one, "commands")))
+    commands = [*groups, *(one for group in groups for one in group.commands.values())]
+    known = {name for command in commands for option in command.params for name in option.opts}
+    assert set(re.findall(r"--[a-z][a-z-]*", section)) <= known
+
+
+def test_the_exit_codes_are_the_ones_that_help_tells():
+    told = dict(re.findall(r"^  (\d)  (.+)$", root.EXIT_CODES, re.M))
+    described = dict(re.findall(r"^\| (\d) \| (.+) \|$", README, re.M))
+    assert told.keys() == described.keys() == {"0", "1", "2", "3"}
+    assert all(described[code].lower().startswith(text.lower()) for code, text in told.items())
 
 
 def test_the_routes_of_the_owners_api_are_described():

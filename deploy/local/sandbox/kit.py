@@ -65,6 +65,7 @@ class Kit(Provider):
         for method, path, view, oauth_only in v4:
             routes.add_url_rule(f"/v4{path}", view.__name__, self._guarded(view, oauth_only), methods=[method])
         routes.add_url_rule("/v4/oauth/token", "token", self._token, methods=["POST"])
+        routes.add_url_rule("/v3/account", "v3_account", self._v3_account)
         routes.add_url_rule("/v3/purchases", "v3_purchase", self._v3_purchase, methods=["POST"])
         routes.add_url_rule(
             "/v3/sequences/<int:sequence_id>/subscribe", "v3_subscribe", self._v3_subscribe, methods=["POST"]
@@ -259,6 +260,11 @@ class Kit(Provider):
         return new
 
     # v3
+
+    def _v3_account(self) -> View:
+        if not request.args.get("api_secret"):
+            return jsonify(_V3_DENIED), 401
+        return jsonify(name="Pushcart sandbox", primary_email_address="owner@example.com")
 
     def _v3_purchase(self) -> View:
         sent = request.get_json(silent=True) or {}

@@ -34,6 +34,7 @@ class Thinkific(Provider):
         base = "/api/public/v1"
         routes.add_url_rule(f"{base}/users", "users", self._users)
         routes.add_url_rule(f"{base}/users", "create_user", self._create_user, methods=["POST"])
+        routes.add_url_rule(f"{base}/courses/<int:course_id>", "course", self._course)
         routes.add_url_rule(f"{base}/enrollments", "enrollments", self._enrollments)
         routes.add_url_rule(f"{base}/enrollments", "enrol", self._enrol, methods=["POST"])
         routes.before_request(self._authorise)
@@ -85,6 +86,30 @@ class Thinkific(Provider):
         if errors:
             return jsonify(errors=errors), 422
         return jsonify(self.add_user(sent["email"], sent["first_name"], sent["last_name"])), 201
+
+    @staticmethod
+    def _course(course_id: int) -> View:
+        return jsonify(
+            id=course_id,
+            name=f"Course {course_id}",
+            slug=f"course-{course_id}",
+            subtitle=None,
+            product_id=course_id,
+            description=None,
+            course_card_text=None,
+            intro_video_youtube=None,
+            contact_information=None,
+            keywords=None,
+            duration=None,
+            banner_image_url=None,
+            course_card_image_url=None,
+            intro_video_wistia_identifier=None,
+            administrator_user_ids=[],
+            chapter_ids=[],
+            reviews_enabled=False,
+            user_id=1,
+            instructor_id=None,
+        )
 
     def _enrollments(self) -> View:
         wanted = {key: request.args.get(f"query[{key}]") for key in ("user_id", "course_id", "email")}

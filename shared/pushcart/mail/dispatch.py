@@ -55,6 +55,10 @@ class Dispatch:
             note=note,
         )
 
+    def check_transport(self) -> str:
+        """A sentence when the shop's mails could be sent now; raises the transport's errors. Sends none."""
+        return self._transport.check(self._catalogue().shop.sender)
+
     def _message(self, settings: EmailStep, request: StepRequest, catalogue: Catalogue, to: list[str]) -> Message:
         shop = catalogue.shop
         shop_locale = locale_of(shop.locale) or Locale("en")
@@ -102,18 +106,23 @@ def _check_surroundings(config: Config) -> None:
 
 
 def _check_shop(config: Config) -> None:
-    catalogue = shopfile.load(config)
+    problems = shop_problems(shopfile.load(config), config["mail_transport"])
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def shop_problems(catalogue: Catalogue, transport: str) -> list[str]:
+    """What in shop.yml keeps mails from being sent; `transport` is one that `mail_transport` may name."""
     problems = []
     if locale_of(catalogue.shop.locale) is None:
         problems.append(f"shop.locale: {catalogue.shop.locale!r} is not known; write it like en-GB")
-    if config["mail_transport"] == "smtp":
+    if transport == "smtp":
         problems += [
             f"{place}: a sendgrid_template needs mail_transport=sendgrid; write template: instead"
             for place, step in catalogue.steps()
             if isinstance(step, EmailStep) and step.sendgrid_template
         ]
-    if problems:
-        raise ConfigurationError(problems)
+    return problems
 
 
 def _check_templates(config: Config) -> None:

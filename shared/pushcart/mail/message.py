@@ -53,12 +53,17 @@ class Sent:
 
 
 class Transport(Protocol):
-    """Who sends mails. `send` raises ProviderRefused, ProviderBusy or ProviderUnavailable."""
+    """Who sends mails. Both verbs raise ProviderRefused, ProviderBusy or ProviderUnavailable.
+
+    `check` says in a sentence that mails from `sender` could be sent now, as far as one can tell without one.
+    """
 
     name: str
     takes_templates: bool
 
     def send(self, message: Message) -> Sent: ...
+
+    def check(self, sender: str) -> str: ...
 
 
 def is_address(text: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pushcart.clock import Clock, to_instant
-from pushcart.domain.catalogue import InviteStep
+from pushcart.domain.catalogue import Catalogue, InviteStep
 from pushcart.errors import ProviderRefused
 from pushcart.providers.http import Http, Moment, web_address
 from pushcart.providers.request import email_of
@@ -19,6 +19,10 @@ NAME = "Discourse"
 
 #: Discourse's `max_admin_api_reqs_per_minute` unless the forum's owner has changed it.
 CALLS_PER_MINUTE = 60
+
+
+#: An address that nobody can have (RFC 2606), to look for without finding anybody.
+NOBODY = "nobody@pushcart.invalid"
 
 
 class _Invitation(msgspec.Struct):
@@ -62,12 +66,15 @@ class Discourse:
             result["expires_at"] = to_instant(made.expires_at)
         return StepAnswer(result=result, note="invitation to Discourse made")
 
+    def check(self, catalogue: Catalogue) -> str:
+        """That the forum answers and lets the key look for members, which an invitation may need. Changes nothing."""
+        self._members(NOBODY)
+        return f"{self._http.url} answers and accepts the key"
+
     def _let_in(self, email: str, groups: list[int], refusal: ProviderRefused) -> StepAnswer:
         """Adds the member with this address to the groups; raises `refusal` when there is no such member."""
         # The 422 does not say which of its reasons it has: forums can hide that an address is taken.
-        members = self._http.call(
-            "GET", "/admin/users/list/active.json", list[_Member], query={"email": email}, headers=self._headers()
-        )
+        members = self._members(email)
         if not members:
             raise refusal
         for group in groups:
@@ -84,6 +91,12 @@ class Discourse:
                     raise
         result = {"platform": "discourse", "link": self._http.url, "existing_member": True}
         return StepAnswer(result=result, note="is a member of Discourse already; added to the groups")
+
+    def _members(self, email: str) -> list[_Member]:
+        found: list[_Member] = self._http.call(
+            "GET", "/admin/users/list/active.json", list[_Member], query={"email": email}, headers=self._headers()
+        )
+        return found
 
     def _headers(self) -> dict[str, str]:
         return {"Api-Key": self._api_key(), "Api-Username": self._username}

@@ -9,6 +9,8 @@ What a caller gets is either the answer in the shape it asked for, or
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -138,6 +140,29 @@ class Http:
         except urllib3.exceptions.HTTPError as error:
             raise ProviderUnavailable(self.provider, f"{what}: the answer broke off") from error
         return self._answer(response, body, what, shape)
+
+    def connect(self) -> None:
+        """Opens a connection and closes it again: the address resolves, something listens, its certificate is good.
+
+        Raises `ProviderRefused` for an address that is none, else `ProviderUnavailable`.
+        """
+        try:
+            parts = urlsplit(self.url)
+            host, port = parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+        except ValueError:
+            host, port = None, 0
+        if not host:
+            raise ProviderRefused(self.provider, f"{self.url} is not an address that can be called")
+        try:
+            with socket.create_connection((host, port), timeout=self._timeout) as opened:
+                if parts.scheme == "https":
+                    ssl.create_default_context().wrap_socket(opened, server_hostname=host).close()
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", "") or error.reason or type(error).__name__
+            raise ProviderUnavailable(self.provider, f"no safe connection to {host} ({reason})") from error
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ProviderUnavailable(self.provider, f"no connection to {host}:{port} ({reason})") from error
 
     def close(self) -> None:
         """Gives the connections back."""

@@ -34,6 +34,10 @@ class _PurchaseMade(msgspec.Struct):
     purchase: _Purchase
 
 
+class _Account(msgspec.Struct):
+    account: dict[str, Any]
+
+
 class _SubscriberMade(msgspec.Struct):
     warnings: list[str] = []
 
@@ -66,18 +70,25 @@ class KitV4:
             note += f"; Kit has no custom field for some of {', '.join(fields)}: make it there"
         return StepAnswer(result={"sequence": step.sequence}, note=note)
 
-    def _call(self, path: str, body: dict[str, Any], shape: Any = Any) -> Any:
+    def check(self) -> str:
+        """That Kit gives us access tokens and accepts them. Uses up the refresh token only when a new one is due."""
+        # https://developers.kit.com/api-reference/accounts/get-current-account
+        self._call("/v4/account", None, _Account)
+        return "accepts our access token"
+
+    def _call(self, path: str, body: dict[str, Any] | None, shape: Any = Any) -> Any:
         token = self._tokens.access()
         try:
-            return self._post(path, body, shape, token)
+            return self._send(path, body, shape, token)
         except ProviderRefused as refusal:
             if refusal.status != 401:
                 raise
             # Kit may end a token before its time; a second 401 is no matter of age.
-            return self._post(path, body, shape, self._tokens.renew(token))
+            return self._send(path, body, shape, self._tokens.renew(token))
 
-    def _post(self, path: str, body: dict[str, Any], shape: Any, token: str) -> Any:
-        return self._http.call("POST", path, shape, json=body, headers={"Authorization": f"Bearer {token}"})
+    def _send(self, path: str, body: dict[str, Any] | None, shape: Any, token: str) -> Any:
+        method = "GET" if body is None else "POST"
+        return self._http.call(method, path, shape, json=body, headers={"Authorization": f"Bearer {token}"})
 
 
 def first_name(call: StepRequest) -> dict[str, str]:

@@ -25,6 +25,10 @@ class _Purchase(msgspec.Struct):
     id: int
 
 
+class _Account(msgspec.Struct):
+    primary_email_address: str
+
+
 class KitV3:
     """Records purchases and fills sequences; `api_secret` is read at each call."""
 
@@ -45,6 +49,12 @@ class KitV3:
         body = {"email": email_of(call), **first_name(call), "fields": custom_fields(call, step)}
         self._post(f"/v3/sequences/{step.sequence}/subscribe", body)
         return StepAnswer(result={"sequence": step.sequence}, note=f"added to sequence {step.sequence} in Kit")
+
+    def check(self) -> str:
+        """That Kit accepts the API secret. Changes nothing."""
+        # https://developers.kit.com/api-reference/v3/account takes the secret in the query only.
+        self._http.call("GET", "/v3/account", _Account, query={"api_secret": self._api_secret()})
+        return "accepts the API secret"
 
     def _post(self, path: str, body: dict[str, Any], shape: Any = Any) -> Any:
         return self._http.call("POST", path, shape, json={"api_secret": self._api_secret(), **body})

@@ -51,15 +51,7 @@ class SendGridMail:
 
     def send(self, message: Message) -> Sent:
         """Hands the mail over. Raises ProviderRefused, ProviderBusy or ProviderUnavailable."""
-        api = sendgrid.SendGridAPIClient(self._key(), host=self._url)
-        api.client.timeout = self._timeout  # none by default
-        try:
-            response = api.send(_body(message))
-        except HTTPError as error:
-            raise self._failure(error) from None
-        except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            raise ProviderUnavailable(NAME, f"no usable answer ({type(reason).__name__})") from error
+        response = self._ask(lambda api: api.send(_body(message)))
         if response.status_code != 202:
             # A redirect that was followed, a proxy, a captive page: SendGrid itself says 202 or an error.
             raise ProviderUnavailable(
@@ -68,6 +60,31 @@ class SendGridMail:
                 status=response.status_code,
             )
         return Sent(response.headers.get("X-Message-Id") or message.reference)
+
+    def check(self, sender: str) -> str:
+        """That SendGrid accepts the key, and that the key may send mails. Changes nothing.
+
+        https://www.twilio.com/docs/sendgrid/api-reference/api-key-permissions
+        """
+        response = self._ask(lambda api: api.client.scopes.get())
+        try:
+            scopes = json.loads(response.body)["scopes"]
+        except (ValueError, LookupError, TypeError):
+            raise ProviderUnavailable(NAME, "an answer that is not SendGrid's; look at sendgrid_url") from None
+        if "mail.send" not in scopes:
+            raise ProviderRefused(NAME, "the key may not send mails; make one with Mail Send")
+        return "accepts the key, which may send mails"
+
+    def _ask(self, request: Callable[[sendgrid.SendGridAPIClient], Any]) -> Any:
+        api = sendgrid.SendGridAPIClient(self._key(), host=self._url)
+        api.client.timeout = self._timeout  # none by default
+        try:
+            return request(api)
+        except HTTPError as error:
+            raise self._failure(error) from None
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise ProviderUnavailable(NAME, f"no usable answer ({type(reason).__name__})") from error
 
     def _failure(self, error: HTTPError) -> Exception:
         status = error.status_code

@@ -18,7 +18,7 @@ import msgspec
 
 from pushcart import auth
 from pushcart.clock import Clock, to_instant
-from pushcart.domain.catalogue import InviteStep
+from pushcart.domain.catalogue import Catalogue, InviteStep
 from pushcart.providers.http import Http, Moment, encode, web_address
 from pushcart.providers.request import email_of, order_of
 from pushcart.stepcall import StepAnswer, StepRequest
@@ -50,6 +50,11 @@ class SignedHttp:
         if answer.expires_at is not None:
             result["expires_at"] = to_instant(answer.expires_at)
         return StepAnswer(result=result, note="your platform has let the buyer in")
+
+    def check(self, catalogue: Catalogue) -> str:
+        """That something listens at the address; whether it knows our key, only an invitation could tell."""
+        self._http.connect()
+        return f"something listens at {self._http.url}"
 
 
 def invite_body(call: StepRequest, step: InviteStep) -> dict[str, Any]:

@@ -57,22 +57,34 @@ class SmtpMail:
     def send(self, message: Message) -> Sent:
         """Hands the mail over. Raises ProviderRefused or ProviderUnavailable."""
         mail = _compose(message, self._clock)
+        with self._session(message.sender) as server:
+            refused = server.send_message(mail, message.sender, message.to)
+        return Sent(message.reference, refused=len(refused))
+
+    def check(self, sender: str) -> str:
+        """That the server takes our connection and login as for a mail from `sender`. Sends none."""
+        with self._session(sender) as server:
+            server.ehlo_or_helo_if_needed()
+        return f"{self._host}:{self._port} answers" + (" and accepts the login" if self._username else "")
+
+    @contextlib.contextmanager
+    def _session(self, sender: str) -> Iterator[smtplib.SMTP]:
+        """A connection that is ready for a mail; what goes wrong with it comes out as our errors."""
         password = self._password() if self._username else ""
         with _our_errors(self._security):
-            server = self._connect(message.sender.rpartition("@")[2])
+            server = self._connect(sender.rpartition("@")[2])
         try:
             with _our_errors(self._security):
                 if self._security == "starttls":
                     server.starttls(context=self._tls())
                 if self._username:
                     server.login(self._username, password)
-                refused = server.send_message(mail, message.sender, message.to)
+                yield server
         finally:
             # The mail is taken or not by now; how the goodbye goes must not turn the one into the other.
             with contextlib.suppress(smtplib.SMTPException, OSError):
                 server.quit()
             server.close()
-        return Sent(message.reference, refused=len(refused))
 
     def _connect(self, own_name: str) -> smtplib.SMTP:
         # Our own name is given, because looking it up can hang in a container without DNS.

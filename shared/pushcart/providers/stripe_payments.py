@@ -78,6 +78,10 @@ class StripePayments:
         found = _call(lambda: sessions.list(params={"payment_intent": payment_intent, "limit": 1}))
         return found.data[0].id if found.data else None
 
+    def ask(self, request: Callable[[stripe.StripeClient], T]) -> T:
+        """One request of somebody else's, with the same client and Stripe's errors as ours."""
+        return _call(lambda: request(self._client()))
+
     def _client(self) -> stripe.StripeClient:
         key = self._key()
         if key not in self._clients:

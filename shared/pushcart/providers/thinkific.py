@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pushcart.clock import Clock, to_instant
-from pushcart.domain.catalogue import InviteStep
+from pushcart.domain.catalogue import Catalogue, InviteStep
 from pushcart.errors import ProviderRefused
 from pushcart.providers.http import Http, Moment
 from pushcart.providers.request import email_of, order_of, split_name
@@ -30,6 +30,11 @@ class _User(msgspec.Struct):
 
 class _Users(msgspec.Struct):
     items: list[_User]
+
+
+class _Course(msgspec.Struct):
+    id: int
+    name: str
 
 
 class _Enrolment(msgspec.Struct):
@@ -65,6 +70,13 @@ class Thinkific:
         if expiry is not None:
             result["expires_at"] = expiry
         return StepAnswer(result=result, note="enrolled at Thinkific")
+
+    def check(self, catalogue: Catalogue) -> str:
+        """That Thinkific accepts the key and has every course that shop.yml names. Changes nothing."""
+        courses = {step.course for _, step in catalogue.steps() if isinstance(step, InviteStep) and step.course}
+        # https://developers.thinkific.com/api/api-documentation/ (GET /courses/{id})
+        names = [self._call("GET", f"/courses/{course}", _Course).name for course in sorted(courses)]
+        return f"accepts the key and has {', '.join(names)}"
 
     def _find_user(self, email: str) -> _User | None:
         found = self._call("GET", "/users", _Users, query={"query[email]": email})

@@ -80,7 +80,8 @@ class Events(State):
             self._tables.get("webhook_endpoint", {}).pop(self._endpoint_id, None)
             self._url = url
             if url:
-                self.add_endpoint(self._endpoint_id, url, self.secret, list(self.enabled_events))
+                enabled = list(self.enabled_events)
+                self.add_endpoint(self._endpoint_id, url, self.secret, enabled, api_version=self.api_version)
 
     def add_endpoint(self, endpoint_id: str, url: str, secret: str, enabled: list[str], **fields: Any) -> Object:
         return self.keep(

@@ -70,10 +70,17 @@ def _included(state: State, node: Object, key: str) -> Object | None:
         base = "checkout/sessions" if kind == "checkout.session" else "payment_links"
         lines = copy.deepcopy(state.lines[node["id"]])
         return envelope(lines[:10], f"/v1/{base}/{node['id']}/line_items", len(lines) > 10)
+    if key == "currency_options" and kind == "price":
+        return {node["currency"]: copy.deepcopy(_own_option(node)), **copy.deepcopy(state.currency_options(node["id"]))}
     if key == "refunds" and kind == "charge":
         refunds = copy.deepcopy(state.refunds_of(node))
         return envelope(refunds[:10], f"/v1/charges/{node['id']}/refunds", len(refunds) > 10)
     return None
+
+
+def _own_option(price: Object) -> Object:
+    names = ("custom_unit_amount", "tax_behavior", "unit_amount", "unit_amount_decimal")
+    return {name: price[name] for name in names}
 
 
 def _refused(path: str) -> StripeError:

@@ -77,10 +77,23 @@ class State:
     def clear(self) -> None:
         self._tables: dict[str, dict[str, Object]] = {}
         self.lines: dict[str, list[Object]] = {}
+        self._currency_options: dict[str, dict[str, Object]] = {}
 
     def keep(self, obj: Object) -> Object:
         self._tables.setdefault(obj["object"], {})[obj["id"]] = obj
         return obj
+
+    def set_currency_option(self, price_id: str, currency: str, unit_amount: int) -> None:
+        """Gives a price an amount in a further currency, in minor units. Shown only when it is expanded."""
+        self._currency_options.setdefault(price_id, {})[currency.lower()] = {
+            "custom_unit_amount": None,
+            "tax_behavior": "unspecified",
+            "unit_amount": unit_amount,
+            "unit_amount_decimal": str(unit_amount),
+        }
+
+    def currency_options(self, price_id: str) -> dict[str, Object]:
+        return self._currency_options.get(price_id, {})
 
     def newest(self, kind: str) -> list[Object]:
         return list(reversed(self._tables.get(kind, {}).values()))

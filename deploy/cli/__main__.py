@@ -1,0 +1,5 @@
+"""`python -m cli`, as deploy/pushcart runs it."""
+
+from cli.root import pushcart
+
+pushcart(prog_name="pushcart")
