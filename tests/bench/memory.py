@@ -1,0 +1,89 @@
+"""Memory and cold start of every function, and which imports they owe it to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.probing import probe
+from bench.surroundings import FUNCTIONS, pss_mib
+from local.shop import LocalShop
+from support.customers import WHEEL, Customer
+from support.databases import DATABASES, fresh
+from support.step_calls import invite, step
+
+ROUNDS = 5
+#: How many of the packages that cost most are named.
+DOMINANT = 4
+
+
+def measure(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+    """PSS after a first purchase and a first sweep, on each kind of store; seconds from start to first 200."""
+    by_store = {kind: _memory(folder / kind, kind, say) for kind in DATABASES}
+    with LocalShop(folder / "cold", catch_up=False) as shop:
+        say(f"cold starts, {ROUNDS} of each function")
+        calls = first_calls(shop, _purchase(shop))
+        cold = {name: median(cold_start(shop, name, call) for _ in range(ROUNDS)) for name, call in calls.items()}
+    say("what the imports cost")
+    dominant = {name: _dominant(probe(folder / "probe", name)["grown"]) for name in FUNCTIONS}
+    return {
+        "pss_mib": by_store["sqlite"],
+        "pss_mib_by_store": by_store,
+        "pss_mib_max": max(mib for memory in by_store.values() for mib in memory.values()),
+        "pss_mib_sum": sum(by_store["sqlite"].values()),
+        "cold_start_s": cold,
+        "cold_start_s_max": max(cold.values()),
+        "imports_mib": dominant,
+    }
+
+
+def _memory(folder: Path, kind: str, say: Callable[[str], None]) -> dict[str, float]:
+    say(f"memory after the first purchase, on {kind}")
+    folder.mkdir()
+    with LocalShop(folder, catch_up=False, store=fresh(kind, folder)) as shop:
+        _purchase(shop)
+        shop.catch_up()
+        return {name: pss_mib(shop.gateway.pid(name) or 0) for name in FUNCTIONS}
+
+
+def _purchase(shop: LocalShop) -> str:
+    """Buys what needs every function; the id of the event that made the order."""
+    buyer = Customer(shop)
+    buyer.buy(WHEEL)
+    buyer.wait(fulfilment="fulfilled")
+    return shop.sandbox.stripe.events("checkout.session.completed")[0]["id"]
+
+
+def first_calls(shop: LocalShop, event: str) -> dict[str, Callable[[], Any]]:
+    """For each function one call that it answers with 200 when all is well."""
+
+    def webhook() -> None:
+        status = shop.sandbox.stripe.deliver(event)
+        assert status == 200, status
+
+    def step_call(function: str, request: Any) -> Callable[[], Any]:
+        return lambda: shop.client.call(function, "/", request)
+
+    return {
+        "stripe-webhook": webhook,
+        "order-store": shop.orders,
+        "invite-link": step_call("invite-link", invite("http")),
+        "mailing-list": step_call("mailing-list", step("purchase")),
+        "email-dispatch": step_call("email-dispatch", step("email", {"template": "receipt", "to": "buyer"})),
+        "catch-up": shop.catch_up,
+    }
+
+
+def cold_start(shop: LocalShop, name: str, call: Callable[[], Any]) -> float:
+    """Seconds from starting the function's process to its first 200; the gateway holds the call meanwhile."""
+    shop.gateway.kill(name)
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def _dominant(grown: dict[str, int]) -> dict[str, float]:
+    return {name: round(kib / 1024, 1) for name, kib in list(grown.items())[:DOMINANT]}
