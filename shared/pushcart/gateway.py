@@ -26,8 +26,9 @@ log = logging.getLogger(__name__)
 #: Seconds to wait before calling a function again that the gateway is still starting; about 8 s in all.
 COLD_START_WAITS = (0.1, 0.2, 0.4, 0.8, 1.5, 2.0, 3.0)
 
-#: Seconds in which hints gather after one went out: a burst costs one call for many events.
-PAUSE = 0.02
+#: Seconds in which hints gather after one went out, for each event it told of: a single purchase is told at once,
+#: and a burst costs one call for many events.
+PAUSE, LONGEST_PAUSE = 0.005, 0.1
 
 #: Events in one hint; an async call's body may hold 256,000 bytes.
 MOST_EVENTS = 500
@@ -152,7 +153,7 @@ def _answer(function: str, response: requests.Response) -> Any:
 class Hints:
     """Tells another function of events in the inbox, from a thread of its own: no acknowledgement waits for a hint.
 
-    The first goes out at once; those that come within `PAUSE` of it go together. At most `limit` events wait; more
+    The first goes out at once; those that come within a pause after it go together. At most `limit` events wait; more
     are dropped, because the sweep finds what a hint would have started.
     """
 
@@ -187,7 +188,7 @@ class Hints:
                 self._gateway.hint(*self._target, {"events": event_ids})
             except FunctionFailed as error:
                 log.warning("hint lost, the next sweep does the work: %s", error)
-            self._closing.wait(PAUSE)
+            self._closing.wait(min(PAUSE * len(event_ids), LONGEST_PAUSE))
 
     def _gathered(self) -> list[str]:
         with self._changed:
