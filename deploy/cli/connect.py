@@ -116,18 +116,13 @@ class Shop:
         try:
             return self.gateway.call("order-store", path, body, method=method, query=query)
         except FunctionFailed as error:
-            if answered(error):
+            if error.answered:
                 raise SaidNo(error.message) from None
             raise Unreachable(self.place.silence() if error.status is None else not_answering(self, error)) from None
 
     def close(self) -> None:
         if "gateway" in self.__dict__:
             self.gateway.close()
-
-
-def answered(error: FunctionFailed) -> bool:
-    """Whether one of our functions spoke, and not the gateway or a proxy in its place."""
-    return error.status is not None and not error.message.endswith(f"is not answering ({error.status})")
 
 
 def logs(place: Place, function: str) -> str:

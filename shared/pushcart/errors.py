@@ -180,7 +180,11 @@ class ProviderBusy(ProviderUnavailable):
 
 
 class FunctionFailed(PushcartError):
-    """Another function answered with an error, or not at all; `permanent` says whether a retry can help."""
+    """Another function answered with an error, or not at all.
+
+    `answered` says that the function itself spoke, and not the gateway or a proxy in its place; `permanent` that a
+    retry cannot help.
+    """
 
     http_status = 502
     code = "function_failed"
@@ -191,6 +195,7 @@ class FunctionFailed(PushcartError):
         message: str,
         *,
         status: int | None = None,
+        answered: bool = False,
         permanent: bool = False,
         busy: bool = False,
         retry_after: float | None = None,
@@ -198,6 +203,7 @@ class FunctionFailed(PushcartError):
         super().__init__(message, function=function, status=status)
         self.function = function
         self.status = status
+        self.answered = answered
         self.permanent = permanent
         self.busy = busy
         self.retry_after = retry_after

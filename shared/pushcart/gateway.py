@@ -143,6 +143,7 @@ def _answer(function: str, response: requests.Response) -> Any:
         function,
         str(error.get("message", "no reason given")),
         status=response.status_code,
+        answered=True,
         # A 401 of our own is a key in the middle of its rotation or a clock, which the next attempt may find mended.
         permanent=is_permanent(response.status_code) and response.status_code != 401,
         busy=response.status_code == 429,

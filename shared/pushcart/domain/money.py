@@ -29,11 +29,11 @@ def to_minor(price: str | Decimal, currency: str) -> int:
     try:
         scaled = Decimal(price).scaleb(decimals(currency))
     except InvalidOperation:
-        raise ValueError(f"{price!r} is not an amount; write it like 49.00") from None
+        raise ValueError(f"{str(price)!r} is not an amount; write it like 49.00") from None
     if not scaled.is_finite() or scaled < 0:
-        raise ValueError(f"{price!r} is not an amount; write it like 49.00")
+        raise ValueError(f"{str(price)!r} is not an amount; write it like 49.00")
     if scaled != scaled.to_integral_value():
-        raise ValueError(f"{price!r} has too many decimals for {currency.upper()} ({decimals(currency)} allowed)")
+        raise ValueError(f"{price} has too many decimals for {currency.upper()} ({decimals(currency)} allowed)")
     return int(scaled)
 
 
