@@ -24,6 +24,7 @@ import requests
 import urllib3
 
 from pushcart.clock import Clock
+from pushcart.domain.retry import LONGEST_WAIT
 from pushcart.errors import ProviderBusy, ProviderRefused, ProviderUnavailable, is_permanent
 from pushcart.providers.limiter import Limiter
 
@@ -34,9 +35,6 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 #: The largest answer read, in bytes; what we ask for is a few kilobytes.
 LARGEST_ANSWER = 1_048_576
-
-#: The longest wait a provider's `Retry-After` can ask for, in seconds; the last of our own retries waits as long.
-LONGEST_RETRY_AFTER = 86_400.0
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -216,7 +214,7 @@ class Http:
         """Seconds until the provider wants to be asked again (RFC 9110, section 10.2.3), or None."""
         value = response.headers.get("Retry-After", "").strip()
         if value.isdecimal():
-            return min(float(value), LONGEST_RETRY_AFTER)
+            return min(float(value), LONGEST_WAIT)
         try:
             return self._until(parsedate_to_datetime(value).timestamp())
         except (TypeError, ValueError, OverflowError):
@@ -227,7 +225,7 @@ class Http:
         return self._until(float(reset)) if reset.isdecimal() and len(reset) == 10 else None
 
     def _until(self, timestamp: float) -> float:
-        return min(max(timestamp - self._clock().timestamp(), 0.0), LONGEST_RETRY_AFTER)
+        return min(max(timestamp - self._clock().timestamp(), 0.0), LONGEST_WAIT)
 
 
 def _words(response: requests.Response, body: bytes) -> str:

@@ -17,6 +17,7 @@ import stripe
 from pushcart.clock import from_timestamp
 from pushcart.domain.order import Address, Buyer, Dispute, Line, Shipping
 from pushcart.domain.payment import PaymentFacts
+from pushcart.domain.retry import LONGEST_WAIT
 from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnavailable, is_permanent
 
 stripe.enable_telemetry = False
@@ -30,6 +31,9 @@ EXPAND = ["line_items.data.price.product", "payment_intent.latest_charge"]
 #: Where our checkout notes the order's id, and the sku of a line it made up itself.
 ORDER_KEY = "pushcart_order"
 SKU_KEY = "pushcart_sku"
+
+#: Seconds to wait for a rate limit that does not say how long; Stripe counts by the second.
+BUSY_WAIT = 2
 
 
 def order_id(session_id: str) -> str:
@@ -109,7 +113,9 @@ def _call(request: Callable[[], T]) -> T:
     try:
         return request()
     except stripe.RateLimitError as error:
-        raise ProviderBusy("Stripe", "its rate limit is reached", status=429, retry_after=2) from error
+        wait = _wait(error)
+        asked = BUSY_WAIT if wait is None else wait
+        raise ProviderBusy("Stripe", "its rate limit is reached", status=429, retry_after=asked) from error
     except stripe.StripeError as error:
         raise _ours(error) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -126,7 +132,13 @@ def _ours(error: stripe.StripeError) -> ProviderError:
         return ProviderRefused("Stripe", f"{message} Check the secret stripe-api-key.", status=status)
     if is_permanent(status):
         return ProviderRefused("Stripe", message, status=status)
-    return ProviderUnavailable("Stripe", message, status=status)
+    return ProviderUnavailable("Stripe", message, status=status, retry_after=_wait(error))
+
+
+def _wait(error: stripe.StripeError) -> float | None:
+    """Seconds until Stripe wants to be asked again, if it says so."""
+    value = (error.headers or {}).get("Retry-After", "")
+    return min(float(value), LONGEST_WAIT) if value.isdecimal() else None
 
 
 def _id(value: Any) -> str | None:
