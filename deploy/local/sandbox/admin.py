@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from local.sandbox.faults import Fault
 from local.sandbox.stripe import Outcome, StripeError
 
 if TYPE_CHECKING:
     from local.sandbox.sandbox import Sandbox
 
-_FAULT_FIELDS = {"provider", "kind", "times", "method", "path", "status", "retry_after", "body", "delay"}
+_FAULT_FIELDS = {field.name for field in dataclasses.fields(Fault) if field.init} - {"id"}
 
 
 class Admin:

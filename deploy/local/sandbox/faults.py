@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 PROVIDERS = ("stripe", "sendgrid", "smtp", "kit", "discourse", "thinkific", "platform")
 HTTP_KINDS = ("status", "timeout", "refused", "lost_answer", "slow", "truncated", "html", "garbage")
 SMTP_KINDS = ("status", "timeout", "refused", "lost_answer")
 DEFAULT_DELAY = {"timeout": 30.0, "slow": 5.0}
+#: Kinds where only the answer goes wrong: the provider has done its work.
+DOES_ITS_WORK = frozenset({"lost_answer", "slow", "truncated"})
 
 
 @dataclass
 class Fault:
     """One rule. `times` counts down and None means for ever; `path` is a regular expression searched in the
-    path below the provider's prefix; `delay` and `retry_after` are seconds. For SMTP, `method` is the command
-    that fails (MAIL, RCPT or DATA, which is the default) and `path` is searched in the address."""
+    path below the provider's prefix; `text` has to occur, as it stands, in the call's path, query or body;
+    `delay` and `retry_after` are seconds. `after_work` lets the provider do what it was asked before the call
+    goes wrong, as the kinds in DOES_ITS_WORK always do. `hits` counts the calls it was applied to. For SMTP,
+    `method` is the command that fails (MAIL, RCPT or DATA, which is the default), `path` and `text` are searched
+    in the address, and `after_work` changes nothing."""
 
     id: int
     provider: str
@@ -25,10 +30,13 @@ class Fault:
     times: int | None = 1
     method: str | None = None
     path: str | None = None
+    text: str | None = None
     status: int | None = None
     retry_after: int | None = None
     body: str | None = None
     delay: float | None = None
+    after_work: bool = False
+    hits: int = field(default=0, init=False)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -37,10 +45,18 @@ class Fault:
     def wait(self) -> float:
         return DEFAULT_DELAY.get(self.kind, 0.0) if self.delay is None else self.delay
 
-    def matches(self, provider: str, method: str, path: str) -> bool:
+    @property
+    def does_work(self) -> bool:
+        """Whether the provider does what it was asked although the call goes wrong."""
+        if self.provider == "smtp":
+            return self.kind == "lost_answer" and (self.method or "DATA").upper() == "DATA"
+        return self.after_work or self.kind in DOES_ITS_WORK
+
+    def matches(self, provider: str, method: str, path: str, said: str) -> bool:
         return (
             self.provider == provider
             and (self.method is None or self.method.upper() == method)
+            and (self.text is None or self.text in path or self.text in said)
             and (self.path is None or re.search(self.path, path) is not None)
         )
 
@@ -74,11 +90,14 @@ class Faults:
             self._rules.append(fault)
             return fault
 
-    def take(self, provider: str, method: str, path: str) -> Fault | None:
-        """The fault to apply to this call, counted down; None when the call goes well."""
+    def take(self, provider: str, method: str, path: str, said: str = "") -> Fault | None:
+        """The fault to apply to this call, counted; None when the call goes well. `said` is its query and body."""
         with self._lock:
-            fault = next((f for f in self._rules if f.matches(provider, method, path)), None)
-            if fault is not None and fault.times is not None:
+            fault = next((f for f in self._rules if f.matches(provider, method, path, said)), None)
+            if fault is None:
+                return None
+            fault.hits += 1
+            if fault.times is not None:
                 fault.times -= 1
                 if fault.times == 0:
                     self._rules.remove(fault)

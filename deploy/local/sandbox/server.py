@@ -11,6 +11,7 @@ import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote_plus
 
 from flask import Flask
 from werkzeug.datastructures import Headers
@@ -41,8 +42,7 @@ class Edge:
         path = f"/{rest}"
         if name not in self.providers or path.startswith(_PAGES):
             return self.app.wsgi_app(environ, start_response)
-        request.get_data(cache=True)
-        fault = self.world.faults.take(name, request.method, path)
+        fault = self.world.faults.take(name, request.method, path, _said(request))
         response = self._respond(request, name, fault)
         self._record(request, name, path, None if response is None else response.status_code, fault)
         if response is None:
@@ -52,9 +52,11 @@ class Edge:
     def _respond(self, request: Request, name: str, fault: Fault | None) -> Response | None:
         if fault is None:
             return self._work(request, name)
-        if fault.wait and fault.kind != "slow":
+        done = self._work(request, name) if fault.does_work else None
+        # An empty answer has nothing to drip: it is late as a whole.
+        if fault.wait and (fault.kind != "slow" or not (done and done.get_data())):
             self.world.stopping.wait(fault.wait)
-        if fault.kind in ("timeout", "refused"):
+        if fault.kind in ("timeout", "refused", "lost_answer"):
             return None
         if fault.kind == "status":
             return self._error(name, fault)
@@ -62,13 +64,11 @@ class Edge:
             return Response(fault.body or _HTML, fault.status or 200, content_type="text/html; charset=utf-8")
         if fault.kind == "garbage":
             return Response(fault.body or _GARBAGE, fault.status or 200, content_type="application/json")
-        response = self._work(request, name)
-        if fault.kind == "lost_answer":
-            return None
-        body = response.get_data()
+        assert done is not None, "truncated and slow do their work"
+        body = done.get_data()
         if fault.kind == "truncated":
-            return _raw(response, iter([body[: len(body) // 2]]), len(body))
-        return _raw(response, self._drip(body, fault.wait), len(body))
+            return _raw(done, iter([body[: len(body) // 2]]), len(body))
+        return _raw(done, self._drip(body, fault.wait), len(body))
 
     def _work(self, request: Request, name: str) -> Response:
         environ = dict(request.environ)
@@ -132,6 +132,13 @@ class Edge:
                 fault=fault.kind if fault else None,
             )
         )
+
+
+def _said(request: Request) -> str:
+    """What a fault's `text` is looked for in besides the path: the query, decoded, and the body."""
+    query, body = request.query_string.decode("latin-1"), request.get_data(cache=True, as_text=True)
+    form = request.mimetype == "application/x-www-form-urlencoded"
+    return f"{unquote_plus(query)}\n{unquote_plus(body) if form else body}"
 
 
 def _raw(response: Response, body: Iterator[bytes], length: int) -> Response:

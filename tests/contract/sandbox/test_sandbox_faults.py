@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
@@ -157,6 +158,63 @@ def test_faults_are_counted_matched_and_cleared(sb: Sandbox) -> None:
     assert [c.fault for c in sb.calls("discourse", path="/site.json")] == ["status", "status", None]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "sent"),
+    [
+        ("GET", "/groups/41/members.json?for=ann%40example.com", {}),
+        ("GET", "/u/ann@example.com.json", {}),
+        ("POST", "/invites.json", {"json": {"email": "ann@example.com"}}),
+        ("POST", "/invites.json", {"data": {"email": "ann@example.com"}}),
+    ],
+)
+def test_a_fault_can_be_for_the_calls_about_one_buyer(sb: Sandbox, method: str, path: str, sent: dict) -> None:
+    """By text that occurs in the path, the query or the body, decoded; it stands for nothing but itself."""
+
+    def ask() -> int:
+        return requests.request(method, f"{sb.url}/discourse{path}", headers=KEYS, timeout=5, **sent).status_code
+
+    other = sb.fault("discourse", "status", status=503, text="a.n@example.com", times=None)
+    fault = sb.fault("discourse", "status", status=500, text="ann@example.com", times=2)
+    assert [ask(), ask()] == [500, 500]
+    assert ask() not in (500, 503)
+    assert (fault.hits, other.hits) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"), [("status", {"status": 500}), ("timeout", {"delay": 0.1}), ("html", {}), ("garbage", {})]
+)
+def test_a_call_may_go_wrong_after_its_work_was_done(sb: Sandbox, kind: str, rule: dict) -> None:
+    """What leads to a second mail, or would to a second enrolment: done, and answered as if it were not."""
+
+    def invite(email: str) -> None:
+        with contextlib.suppress(requests.ConnectionError):
+            requests.post(f"{sb.url}/discourse/invites.json", json={"email": email}, headers=KEYS, timeout=5)
+
+    before = sb.fault("discourse", kind, **rule)
+    invite("before@example.com")
+    after = sb.fault("discourse", kind, after_work=True, **rule)
+    invite("after@example.com")
+    assert list(sb.discourse.invites) == ["after@example.com"]
+    assert (before.does_work, before.hits) == (False, 1)
+    assert (after.does_work, after.hits) == (True, 1)
+
+
+def test_a_slow_answer_without_a_body_is_late_as_a_whole(sb: Sandbox) -> None:
+    """SendGrid's 202 is empty, so there is nothing to drip; the mail was taken all the same."""
+    sb.fault("sendgrid", "slow", delay=1)
+    mail = {
+        "personalizations": [{"to": [{"email": "ann@example.com"}]}],
+        "from": {"email": "shop@example.com"},
+        "subject": "Hello",
+        "content": [{"type": "text/plain", "value": "Hello"}],
+    }
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(
+            f"{sb.url}/sendgrid/v3/mail/send", json=mail, headers={"Authorization": "Bearer SG.x.y"}, timeout=0.3
+        )
+    assert len(sb.mails("ann@example.com")) == 1
+
+
 def test_one_providers_fault_is_not_anothers(sb: Sandbox, api: stripe.StripeClient) -> None:
     sb.fault("kit", "status", status=500, times=None)
     assert api.v1.events.list().data == []
@@ -185,10 +243,12 @@ def test_a_fault_that_makes_no_sense_is_refused(sb: Sandbox, rule: dict, words: 
 def test_faults_over_http(sb: Sandbox) -> None:
     url = f"{sb.url}/_sandbox/faults"
     made = requests.post(
-        url, json={"provider": "discourse", "kind": "status", "status": 503, "times": None}, timeout=5
+        url, json={"provider": "discourse", "kind": "status", "status": 503, "times": None, "text": "site"}, timeout=5
     ).json()
     assert requests.get(url, timeout=5).json()["faults"] == [made]
     assert get(sb).status_code == 503
+    assert requests.get(url, timeout=5).json()["faults"] == [{**made, "hits": 1}]
+    assert requests.post(url, json={**made, "hits": 3}, timeout=5).status_code == 400
     assert requests.delete(url, params={"id": made["id"]}, timeout=5).json() == {"faults": []}
     assert get(sb).status_code == 200
 

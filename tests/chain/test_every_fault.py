@@ -1,0 +1,178 @@
+"""Each call to a provider fails in each way that providers fail: the order is fulfilled all the same, or says why not.
+
+All combinations run together in one shop, a buyer for each (see `support.fault_run`): the first attempt fails, then
+the provider is well again, then the owner retries what died. The tests judge each buyer by the sandbox's record.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pushcart.clock import from_instant
+from support.every_call import CALLS, OLDER_CALLS, ProviderCall, Trouble
+from support.fault_run import Case, FaultRun, Seen
+from support.fault_shop import OWED, open_shop
+
+# The first test of a run waits for all of it.
+pytestmark = pytest.mark.timeout(600)
+
+#: What can be chosen, in two shops: the fixture of each, and the calls that only its buyers cause.
+RUNS = {"newer": CALLS, "older": OLDER_CALLS}
+COMBINATIONS = [
+    pytest.param(run, call, trouble, id=f"{call.name}: {trouble.name}")
+    for run, calls in RUNS.items()
+    for call in calls
+    for trouble in call.ways_to_fail()
+]
+every_combination = pytest.mark.parametrize(("run", "call", "trouble"), COMBINATIONS)
+
+#: Statuses by which a provider says that asking again is pointless; for SMTP those from 500 on.
+REFUSALS = {400, 401, 404, 422, 550, 554}
+
+#: Calls whose trouble does no harm: Stripe's SDK waits for every drop, SendGrid's answer has no body that could
+#: break off, and Discourse says 422 to a member who is in the group already.
+HARMLESS = {
+    *((call.name, "slow drip") for call in CALLS if call.provider == "stripe"),
+    ("SendGrid mail", "truncated"),
+    ("Discourse group", "422"),
+}
+
+NAMES = {"stripe": "Stripe", "discourse": "Discourse", "thinkific": "Thinkific", "platform": "your platform"}
+NAMES |= {"kit": "Kit", "sendgrid": "sendgrid", "smtp": "smtp"}
+
+
+def run_all(folder, calls, kit, **environment):
+    """Every case of a shop of its own, run to its end."""
+    with open_shop(folder, kit=kit, **environment) as shop:
+        run = FaultRun(shop, calls)
+        run.run()
+    return run
+
+
+@pytest.fixture(scope="module")
+def newer(tmp_path_factory):
+    return run_all(tmp_path_factory.mktemp("newer"), CALLS, "v4")
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory):
+    return run_all(tmp_path_factory.mktemp("older"), OLDER_CALLS, "v3", mail_transport="smtp")
+
+
+@pytest.fixture
+def case(request, run, call, trouble):
+    return request.getfixturevalue(run).cases[call.name, trouble.name]
+
+
+def harmless(call: ProviderCall, trouble: Trouble) -> bool:
+    return (call.name, trouble.name) in HARMLESS
+
+
+def refused(call: ProviderCall, trouble: Trouble) -> bool:
+    """Whether the provider said no for good."""
+    return trouble.status in REFUSALS and not harmless(call, trouble)
+
+
+def token_lost(case: Case) -> bool:
+    """Whether Kit gave a new refresh token, which works once, and the answer with it never arrived."""
+    return case.call.name == "Kit token" and case.fault.does_work
+
+
+def hit(case: Case) -> set[str]:
+    """The steps that cannot be done without the call."""
+    if case.call.name == "Kit token":
+        return {"list.purchase", "list.sequence"}
+    return {case.call.step} if case.call.step else set()
+
+
+@every_combination
+def test_the_first_attempt_meets_the_fault_and_the_reason_is_kept(case, call, trouble):
+    """In the step, or for a call that reads an event in the event: what is next, when, and what the provider said."""
+    first = case.first
+    assert case.fault.hits
+    if harmless(call, trouble):
+        assert first.order["fulfilment_status"] == "fulfilled"
+    elif call.provider == "stripe":
+        assert first.event["status"] == "pending"
+        assert first.order["steps"] == []
+        assert_told(first.event, case, since=first.event["received_at"])
+    else:
+        for step_id in hit(case):
+            step = first.step(step_id)
+            assert step["state"] == ("dead" if refused(call, trouble) else "failed")
+            assert_told(step, case, since=step["started_at"] or first.event["received_at"])
+
+
+def assert_told(what: dict, case: Case, since: str) -> None:
+    """The error names the provider and its status, and the next attempt waits as long as the provider asked."""
+    trouble = case.trouble
+    assert NAMES[case.call.provider] in what["error"]
+    if trouble.status not in (None, 429) and case.call.provider != "stripe":
+        assert str(trouble.status) in what["error"]
+    assert case.buyer.email not in what["error"]
+    if what.get("state") != "dead":
+        # A second for the moment at which a provider counts in whole ones.
+        wait = (from_instant(what["due_at"]) - from_instant(since)).total_seconds()
+        assert wait >= max(trouble.waits - 1, 2 if trouble.status == 429 else 8)
+
+
+@every_combination
+def test_what_can_be_done_is_done_once_and_the_rest_is_dead_with_the_owner_told(case, call, trouble):
+    """After the provider is well again, and before anybody did anything."""
+    drained = case.drained
+    dead = hit(case) if refused(call, trouble) or token_lost(case) else set()
+    waiting = {step["id"] for step in drained.order["steps"] if dead & set(step["needs"])}
+    states = {step["id"]: step["state"] for step in drained.order["steps"]}
+    assert {id for id, state in states.items() if state == "dead"} == dead
+    assert {id for id, state in states.items() if state == "waiting"} == waiting
+    assert set(states.values()) <= {"done", "dead", "waiting"}
+    assert drained.order["fulfilment_status"] == ("needs_attention" if dead else "fulfilled")
+    for step_id in dead:
+        assert drained.step(step_id)["error"]
+        assert sum(step_id in text for text in drained.alarms) == 1
+    refused_event = call.step is None and refused(call, trouble)
+    assert len(drained.alarms) == len(dead) + refused_event
+    assert_effects(case, drained, without=dead)
+    assert_mails(case, drained)
+
+
+@every_combination
+def test_what_died_is_finished_by_the_owners_retry_with_each_effect_once(case, call, trouble):
+    """Also where nothing died, a retry of others has repeated nothing."""
+    ended = case.ended
+    assert ended.order["fulfilment_status"] == "fulfilled"
+    assert {step["state"] for step in ended.order["steps"]} == {"done"}
+    assert_effects(case, ended)
+    assert_mails(case, ended)
+    assert ended.alarms == case.drained.alarms
+
+
+def assert_effects(case: Case, seen: Seen, without: set[str] = frozenset()) -> None:
+    """Each thing that is owed was done once, by the sandbox's record; what is dead was not done."""
+    undone = {{"list.purchase": "purchase", "list.sequence": "sequence"}.get(step) for step in without}
+    if any(step.endswith(".invite") for step in without):
+        undone |= {"invitation", "enrolment", "platform"}
+    done = dict(seen.effects)
+    if (case.call.name, case.trouble.name) == ("Discourse group", "422"):
+        undone = {"invitation"}  # Discourse said that they are in the group already
+    assert done == dict.fromkeys(OWED[case.call.sku] - undone, 1)
+
+
+def assert_mails(case: Case, seen: Seen) -> None:
+    """One mail for each mail step that is done; a second one only where the provider took it and did not say so."""
+    sent = {step["id"] for step in seen.order["steps"] if step["kind"] == "email" and step["phase"] != "attention"}
+    done = {id for id in sent if seen.step(id)["state"] == "done"}
+    assert len(seen.mails) == len(done)
+    twice = case.call.step == "receipt" and case.fault.does_work and not harmless(case.call, case.trouble)
+    assert sorted(seen.mails.values()) == sorted([1] * (len(done) - twice) + [2] * twice)
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_the_table_knows_every_call_that_was_made_and_every_call_of_the_table_was_made(request, run):
+    """A new call to a provider has to be added to the table before it is believed to survive anything."""
+    made = request.getfixturevalue(run).shop.sandbox.calls()
+    table = (*CALLS, *OLDER_CALLS)
+    unknown = {f"{call.provider} {call.method} {call.path}" for call in made if not any(r.is_one(call) for r in table)}
+    assert not unknown
+    never = [row.name for row in RUNS[run] if not any(row.is_one(c) for c in made)]
+    assert not never
