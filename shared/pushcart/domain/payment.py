@@ -166,10 +166,14 @@ def wrong_amount(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> str
         return None if asked == got else f"the checkout asked for {asked}, but {got} was paid"
     for line in order.lines:
         product = catalogue.product(line.sku)
-        if product is None or line.unit_amount is None:
+        if product is None:
             continue
         asked = money.plain(catalogue.price_of(product), catalogue.currency_of(product))
-        got = money.plain(line.unit_amount, line.unit_currency or facts.currency)
+        # A price without one amount for each, such as a tiered one: what the line came to, for each.
+        if line.unit_amount is None:
+            got = money.plain(line.amount_subtotal // line.quantity, facts.currency)
+        else:
+            got = money.plain(line.unit_amount, line.unit_currency or facts.currency)
         if asked != got:
             return f"{product.sku} costs {asked} in shop.yml, but {got} was asked for at the checkout"
     return None

@@ -9,24 +9,40 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, TypeVar
 
 import msgspec
 import stripe
 
 from pushcart.clock import from_timestamp
-from pushcart.domain.order import Address, Buyer, Dispute, Line, Shipping
+from pushcart.domain.order import Buyer, Dispute, Line
 from pushcart.domain.payment import PaymentFacts
 from pushcart.domain.retry import LONGEST_WAIT
 from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnavailable, is_permanent
+from pushcart.providers.stripe_shapes import (
+    Charge,
+    Customer,
+    Disputes,
+    Found,
+    LineItem,
+    PaidBy,
+    Price,
+    Product,
+    Session,
+    Totals,
+)
 
 stripe.enable_telemetry = False
 
 T = TypeVar("T")
-Json = dict[str, Any]
+S = TypeVar("S")
 
 #: The session's parts that are read in the same request.
 EXPAND = ["line_items.data.price.product", "payment_intent.latest_charge"]
+
+#: Stripe takes up to 100 line items in a session; a list that goes on and on must not keep a worker for ever.
+MOST_LINES = 300
 
 #: Where our checkout notes the order's id, and the sku of a line it made up itself.
 ORDER_KEY = "pushcart_order"
@@ -60,27 +76,33 @@ class StripePayments:
         Raises the `ProviderError`s.
         """
         sessions = self._client().v1.checkout.sessions
-        session = _call(lambda: sessions.retrieve(session_id, params={"expand": EXPAND})).to_dict()
+        session = _call(lambda: sessions.retrieve(session_id, params={"expand": EXPAND}).to_dict())
         if session.get("mode") == "setup":
             return None
-        items = session.get("line_items") or {}
-        lines = items.get("data") or []
-        if items.get("has_more"):
-            lines = [line.to_dict() for line in _call(lambda: list(self._line_items(session_id)))]
-        charge = _charge(session)
-        dispute = self._dispute(charge["id"]) if charge and charge.get("disputed") else None
-        return _facts(session, lines, charge, dispute)
+        read = _read(session, Session)
+        if read.id != session_id:
+            raise _unreadable(f"asked for {session_id}, got {read.id[:80]}")
+        lines = read.line_items.data
+        if read.line_items.has_more:
+            listed = _call(lambda: [line.to_dict() for line in islice(self._line_items(session_id), MOST_LINES + 1)])
+            if not len(lines) <= len(listed) <= MOST_LINES:
+                raise _unreadable("a list of lines that is shorter than its first page, or has no end")
+            lines = _read(listed, list[LineItem])
+        charge = _charge(read)
+        dispute = self._dispute(charge.id) if charge and charge.disputed else None
+        return _facts(read, lines, charge, dispute)
 
     def session_of(self, payment_intent: str | None, charge: str | None) -> str | None:
         """The Checkout Session behind a payment, or None when it came about in another way (not this shop's)."""
         if payment_intent is None and charge is not None:
-            read = _call(lambda: self._client().v1.charges.retrieve(charge)).to_dict()
-            payment_intent = _id(read.get("payment_intent"))
+            read = _call(lambda: self._client().v1.charges.retrieve(charge).to_dict())
+            payment_intent = _read(read, PaidBy).payment_intent
         if payment_intent is None:
             return None
         sessions = self._client().v1.checkout.sessions
-        found = _call(lambda: sessions.list(params={"payment_intent": payment_intent, "limit": 1}))
-        return found.data[0].id if found.data else None
+        found = _call(lambda: sessions.list(params={"payment_intent": payment_intent, "limit": 1}).to_dict())
+        sessions_found = _read(found, Found).data
+        return sessions_found[0].id if sessions_found else None
 
     def ask(self, request: Callable[[stripe.StripeClient], T]) -> T:
         """One request of somebody else's, with the same client and Stripe's errors as ours."""
@@ -100,9 +122,20 @@ class StripePayments:
         params: Any = {"limit": 100, "expand": ["data.price.product"]}
         return self._client().v1.checkout.sessions.line_items.list(session_id, params=params).auto_paging_iter()
 
-    def _dispute(self, charge_id: str) -> Json | None:
-        found = _call(lambda: self._client().v1.disputes.list(params={"charge": charge_id, "limit": 1}))
-        return found.data[0].to_dict() if found.data else None
+    def _dispute(self, charge_id: str) -> Dispute:
+        params: Any = {"charge": charge_id, "limit": 1}
+        found = _read(_call(lambda: self._client().v1.disputes.list(params=params).to_dict()), Disputes).data
+        if not found:
+            raise _unreadable(f"{charge_id} is disputed, but there is no dispute")
+        one = found[0]
+        due = one.evidence_details.due_by if one.evidence_details else None
+        return Dispute(
+            id=one.id,
+            status=one.status,
+            reason=one.reason,
+            amount=one.amount,
+            evidence_due=from_timestamp(due) if due else None,
+        )
 
 
 def _call(request: Callable[[], T]) -> T:
@@ -118,7 +151,7 @@ def _call(request: Callable[[], T]) -> T:
         raise ProviderBusy("Stripe", "its rate limit is reached", status=429, retry_after=asked) from error
     except stripe.StripeError as error:
         raise _ours(error) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         # The SDK builds objects from whatever JSON came; an answer that is none of Stripe's breaks it there.
         raise ProviderUnavailable("Stripe", f"an answer that cannot be read ({type(error).__name__})") from error
 
@@ -141,119 +174,94 @@ def _wait(error: stripe.StripeError) -> float | None:
     return min(float(value), LONGEST_WAIT) if value.isdecimal() else None
 
 
-def _id(value: Any) -> str | None:
-    """An object's id, whether it was expanded or not."""
-    return value.get("id") if isinstance(value, dict) else value
+def _unreadable(why: object) -> ProviderUnavailable:
+    return ProviderUnavailable("Stripe", f"an answer that cannot be read ({why})")
 
 
-def _charge(session: Json) -> Json | None:
-    intent = session.get("payment_intent")
-    charge = intent.get("latest_charge") if isinstance(intent, dict) else None
-    return charge if isinstance(charge, dict) else None
+def _read(answer: Any, shape: type[S]) -> S:
+    """The part of Stripe's answer that we go by; what is missing, null or of another type where it must not be is
+    no answer, and has to be asked for again rather than guessed."""
+    try:
+        # Through JSON, as the store will have it: half a character and numbers beyond 64 bits fail here.
+        return msgspec.json.decode(msgspec.json.encode(answer), type=shape)
+    except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
+        raise _unreadable(error) from error
 
 
-def _money(session: Json) -> Any:
+def _charge(session: Session) -> Charge | None:
+    intent = session.payment_intent
+    if session.mode == "payment" and session.payment_status == "paid" and (intent is None or not intent.latest_charge):
+        raise _unreadable("a paid session without its charge")
+    return intent.latest_charge if intent else None
+
+
+def _money(session: Session) -> Any:
     """https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-payment_status"""
-    if session["payment_status"] != "unpaid":
-        return session["payment_status"]
-    if session["status"] == "expired":
+    if session.payment_status != "unpaid":
+        return session.payment_status
+    if session.status == "expired":
         return "expired"
-    intent = session.get("payment_intent")
-    status = intent.get("status") if isinstance(intent, dict) else None
+    status = session.payment_intent.status if session.payment_intent else None
     # A delayed payment that failed leaves the session complete and unpaid, and its intent without a method.
-    if session["status"] == "complete" and status in ("requires_payment_method", "canceled"):
+    if session.status == "complete" and status in ("requires_payment_method", "canceled"):
         return "failed"
     return "unpaid"
 
 
-def _facts(session: Json, lines: list[Json], charge: Json | None, dispute: Json | None) -> PaymentFacts:
-    intent = session.get("payment_intent")
-    received = intent.get("amount_received") if isinstance(intent, dict) else None
-    total = session.get("total_details") or {}
-    try:
-        money = _money(session)
-        facts = PaymentFacts(
-            provider="stripe",
-            session_id=session["id"],
-            created_at=from_timestamp(session["created"]),
-            money=money,
-            currency=session["currency"].upper(),
-            amount_subtotal=session["amount_subtotal"],
-            amount_total=session["amount_total"],
-            amount_discount=total.get("amount_discount") or 0,
-            amount_tax=total.get("amount_tax") or 0,
-            amount_shipping=total.get("amount_shipping") or 0,
-            amount_received=received if money == "paid" else None,
-            amount_refunded=charge["amount_refunded"] if charge else 0,
-            paid_at=from_timestamp(charge["created"]) if charge and charge.get("paid") else None,
-            order_id=(session.get("metadata") or {}).get(ORDER_KEY),
-            payment_intent=_id(intent),
-            charge_id=charge["id"] if charge else None,
-            payment_link=_id(session.get("payment_link")),
-            livemode=session["livemode"],
-            dispute=_dispute(dispute) if dispute else None,
-            buyer=_buyer(session),
-            shipping=_shipping(session),
-            lines=[_line(line) for line in lines],
-        )
-        # Constructing checks no types; a null where an amount belongs must not reach an order.
-        return msgspec.convert(msgspec.to_builtins(facts), PaymentFacts)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ProviderUnavailable("Stripe", f"an answer that cannot be read ({error!r})") from error
-
-
-def _dispute(dispute: Json) -> Dispute:
-    due = (dispute.get("evidence_details") or {}).get("due_by")
-    return Dispute(
-        id=dispute["id"],
-        status=dispute["status"],
-        reason=dispute.get("reason"),
-        amount=dispute["amount"],
-        evidence_due=from_timestamp(due) if due else None,
+def _facts(session: Session, lines: list[LineItem], charge: Charge | None, dispute: Dispute | None) -> PaymentFacts:
+    intent, total, money = session.payment_intent, session.total_details or Totals(0, 0), _money(session)
+    facts = PaymentFacts(
+        provider="stripe",
+        session_id=session.id,
+        created_at=from_timestamp(session.created),
+        money=money,
+        currency=session.currency.upper(),
+        amount_subtotal=session.amount_subtotal,
+        amount_total=session.amount_total,
+        amount_discount=total.amount_discount,
+        amount_tax=total.amount_tax,
+        amount_shipping=total.amount_shipping or 0,
+        amount_received=intent.amount_received if intent and money == "paid" else None,
+        amount_refunded=charge.amount_refunded if charge else 0,
+        paid_at=from_timestamp(charge.created) if charge and charge.paid else None,
+        order_id=(session.metadata or {}).get(ORDER_KEY),
+        payment_intent=intent.id if intent else None,
+        charge_id=charge.id if charge else None,
+        payment_link=session.payment_link,
+        livemode=session.livemode,
+        dispute=dispute,
+        buyer=_buyer(session),
+        shipping=session.sent_to(),
+        lines=[_line(line) for line in lines],
     )
+    return _read(facts, PaymentFacts)
 
 
-def _buyer(session: Json) -> Buyer:
-    details = session.get("customer_details") or {}
-    locale = session.get("locale")
+def _buyer(session: Session) -> Buyer:
+    details = session.customer_details or Customer()
     return Buyer(
-        email=details.get("email") or session.get("customer_email"),
-        name=details.get("name"),
-        phone=details.get("phone"),
-        locale=None if locale in (None, "auto") else locale,
-        address=_address(details.get("address")),
+        email=details.email or session.customer_email,
+        name=details.name,
+        phone=details.phone,
+        locale=None if session.locale == "auto" else session.locale,
+        address=details.address,
     )
 
 
-def _shipping(session: Json) -> Shipping | None:
-    """Since 2025-03-31 under `collected_information`; before that in `shipping_details`, before that `shipping`."""
-    collected = (session.get("collected_information") or {}).get("shipping_details")
-    found = collected or session.get("shipping_details") or session.get("shipping")
-    address = _address((found or {}).get("address"))
-    return Shipping(name=found.get("name"), address=address) if found and address else None
-
-
-def _address(address: Json | None) -> Address | None:
-    if not address:
-        return None
-    return Address(**{name: address.get(name) for name in Address.__struct_fields__})
-
-
-def _line(line: Json) -> Line:
-    price = line.get("price") or {}
-    product = price.get("product")
-    metadata = (product.get("metadata") or {}) if isinstance(product, dict) else {}
+def _line(line: LineItem) -> Line:
+    price = line.price or Price()
+    product = price.product if isinstance(price.product, Product) else None
     return Line(
-        id=line["id"],
-        name=line.get("description") or (product.get("name") if isinstance(product, dict) else None) or line["id"],
-        quantity=line["quantity"] or 1,
-        unit_amount=price.get("unit_amount"),
-        unit_currency=price["currency"].upper() if price.get("currency") else None,
-        amount_subtotal=line["amount_subtotal"],
-        amount_discount=line.get("amount_discount") or 0,
-        amount_tax=line.get("amount_tax") or 0,
-        amount_total=line["amount_total"],
-        price_id=price.get("id"),
-        product_id=_id(product),
-        sku=metadata.get(SKU_KEY),
+        id=line.id,
+        name=line.description or (product.name if product else None) or line.id,
+        quantity=line.quantity or 1,
+        unit_amount=price.unit_amount,
+        unit_currency=price.currency.upper() if price.currency else None,
+        amount_subtotal=line.amount_subtotal,
+        amount_discount=line.amount_discount,
+        amount_tax=line.amount_tax,
+        amount_total=line.amount_total,
+        price_id=price.id,
+        product_id=product.id if product else price.product,
+        sku=((product.metadata or {}) if product else {}).get(SKU_KEY),
     )

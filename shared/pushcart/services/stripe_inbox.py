@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import stripe
@@ -40,11 +40,15 @@ EVENT_TYPES = frozenset(
 )
 
 
+#: An id of Stripe's: no database is asked for anything else.
+Id = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,255}\Z")]
+
+
 class StripeObject(msgspec.Struct):
     """The few fields of an event's object that say what it is about; the rest is read from Stripe itself."""
 
-    id: str
-    object: str
+    id: Id
+    object: Id
     payment_intent: str | dict[str, Any] | None = None
     charge: str | dict[str, Any] | None = None
 
@@ -58,11 +62,11 @@ class StripeData(msgspec.Struct):
 class StripeEvent(msgspec.Struct):
     """An event as Stripe sends it, as far as the inbox needs it."""
 
-    id: str
-    type: str
+    id: Id
+    type: Id
     livemode: bool
     data: StripeData
-    created: int | None = None
+    created: Annotated[int, msgspec.Meta(ge=0, lt=253_402_300_800)] | None = None  # up to the year 9999
     api_version: str | None = None
 
 
