@@ -80,11 +80,21 @@ def test_the_hint_to_order_store_carries_the_id_and_nothing_else(started, gatewa
     assert "X-Pushcart-Signature" in hint.headers
 
 
-def test_a_second_delivery_is_acknowledged_and_hints_at_nothing(started, inbox, gateway):
+def test_a_second_delivery_is_acknowledged_and_changes_nothing(started, inbox, gateway):
     for _ in range(3):
         assert post(started, event())["statusCode"] == 200
     started.stop()
     assert len(gateway.seen) == 1
+    assert [kept.id for kept in inbox.list().items] == ["stripe:evt_1"]
+
+
+@pytest.mark.parametrize("signature", [None, "", "t=1,v1=0", f"t={int(time.time())},v1={'0' * 64}"])
+def test_what_stripe_did_not_sign_is_refused_kept_nowhere_and_hinted_at_to_nobody(started, inbox, gateway, signature):
+    headers = CaseInsensitiveDict({} if signature is None else {"stripe-signature": signature})
+    answer = started.handle(Event(json.dumps(event()).encode(), headers=headers), Context())
+    assert (answer["statusCode"], answer["body"]["error"]["code"]) == (400, "bad_signature")
+    started.stop()
+    assert (inbox.list().items, gateway.seen) == ([], [])
 
 
 def test_a_gateway_that_is_down_does_not_delay_or_fail_the_acknowledgement(started, gateway):

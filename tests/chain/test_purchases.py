@@ -99,21 +99,6 @@ def test_several_products_in_one_payment_are_delivered_together_with_one_receipt
     assert customer.effects()["purchases"] == 2
 
 
-def test_a_delayed_payment_is_delivered_when_the_money_is_there_and_not_before(customer, shop):
-    session = customer.buy(WHEEL, delayed=True)
-    customer.wait(payment="unpaid", fulfilment="none")
-    assert customer.effects() == {
-        "invitations": 0,
-        "purchases": 0,
-        "sequences": 0,
-        "buyer mails": [],
-        "owner mails": [],
-    }
-    shop.sandbox.stripe.settle(session["id"], success=True)
-    customer.wait(payment="paid", fulfilment="fulfilled")
-    assert customer.effects()["invitations"] == 1
-
-
 def test_a_delayed_payment_that_fails_delivers_nothing(customer, shop):
     session = customer.buy(WHEEL, delayed=True)
     customer.wait(payment="unpaid")
@@ -123,33 +108,11 @@ def test_a_delayed_payment_that_fails_delivers_nothing(customer, shop):
     assert customer.effects()["invitations"] == 0
 
 
-def test_a_free_order_is_delivered_like_any_other(customer):
-    customer.buy(WHEEL, free=True)
-    order = customer.wait(payment="no_payment_required", fulfilment="fulfilled")
-    assert order["payment"]["amount_total"] == 0
-    assert customer.effects()["invitations"] == 1
-
-
 def test_a_session_that_expires_is_an_order_without_any_effect(customer, shop):
     session = shop.sandbox.stripe.open_session(WHEEL, customer_email=customer.email)
     shop.sandbox.stripe.expire(session["id"])
     customer.wait(payment="expired", fulfilment="none")
     assert customer.effects()["buyer mails"] == []
-
-
-def test_a_partial_refund_and_then_a_full_one_each_send_their_mail_and_the_rest_is_cancelled(customer, shop):
-    session = customer.buy(WHEEL)
-    customer.wait(fulfilment="fulfilled")
-    shop.sandbox.stripe.refund(session["id"], 1000)
-    order = customer.wait(payment="partially_refunded", fulfilment="fulfilled")
-    assert next(step for step in order["steps"] if step["name"] == "how-is-it-going")["state"] == "waiting"
-    shop.sandbox.stripe.refund(session["id"])
-    order = customer.wait(payment="refunded", fulfilment="fulfilled")
-    assert next(step for step in order["steps"] if step["name"] == "how-is-it-going")["state"] == "cancelled"
-    mails = [mail for mail in shop.sandbox.mails(customer.email) if "refund" in mail.subject.lower()]
-    assert len(mails) == 2
-    assert "10.00" in mails[0].text
-    assert "39.00" in mails[1].text
 
 
 def test_a_refund_that_is_heard_of_before_the_purchase_delivers_nothing(customer, shop):
@@ -234,17 +197,6 @@ def test_a_wrong_amount_is_held_until_the_owner_releases_it(customer, shop):
         shop._put_products_on_sale()
 
 
-def test_an_event_of_something_else_on_the_account_is_acknowledged_and_does_nothing(shop):
-    before = {call.path for call in shop.sandbox.calls("stripe")}
-    outcome = shop.sandbox.stripe.foreign_event("invoice.paid")
-    [event] = [event["id"] if isinstance(event, dict) else event for event in outcome.events]
-    assert shop.sandbox.stripe.deliver(event) == 200
-    assert shop.ask("/events", method="GET", limit="200")["items"] == [
-        item for item in shop.ask("/events", method="GET", limit="200")["items"] if item["type"] != "invoice.paid"
-    ]
-    assert {call.path for call in shop.sandbox.calls("stripe")} == before
-
-
 def test_a_refund_of_a_payment_that_was_no_checkout_is_ignored(shop):
     charge = {"id": "ch_elsewhere", "object": "charge", "payment_intent": None, "amount_refunded": 5}
     outcome = shop.sandbox.stripe.foreign_event("charge.refunded", charge)
@@ -257,29 +209,6 @@ def test_a_refund_of_a_payment_that_was_no_checkout_is_ignored(shop):
 
     # Stripe does not know the charge at all, which is worth another look rather than silence.
     assert "No such charge" in eventually(settled)["error"]
-
-
-def test_the_same_event_twice_makes_one_order_with_one_of_each_effect(customer, shop):
-    customer.buy(WHEEL)
-    customer.wait(fulfilment="fulfilled")
-    before = customer.effects()
-    [completed] = [
-        e for e in customer.events if shop.sandbox.stripe.find("event", e)["type"] == "checkout.session.completed"
-    ]
-    for _ in range(3):
-        assert shop.sandbox.stripe.deliver(completed) == 200
-    shop.catch_up()
-    assert customer.effects() == before
-
-
-def test_an_event_rendered_in_an_old_api_version_ends_in_the_same_order(customer, shop):
-    current, shop.sandbox.stripe.api_version = shop.sandbox.stripe.api_version, "2020-08-27"
-    try:
-        customer.buy(WHEEL)
-        order = customer.wait(fulfilment="fulfilled")
-    finally:
-        shop.sandbox.stripe.api_version = current
-    assert order["payment"]["amount_total"] == 4900
 
 
 def test_a_session_made_by_a_checkout_uses_the_order_that_the_checkout_named(customer, shop):
