@@ -7,6 +7,7 @@ told to stop: after any other end a watchdog must see a failure, or it would ans
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -77,6 +78,9 @@ def main() -> int:
     # Later signals are ignored by the flag: a Ctrl-C and the gateway's SIGTERM often come together.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: server.request_stop())
+    # What is loaded by now stays: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
     log.info("listening", extra={"host": settings.host, "port": server.port, "threads": settings.threads})
     try:
         server.serve()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -31,10 +30,11 @@ class _Job:
 
 
 class GroupCommit:
-    """`transaction` gives a connection in a write transaction that is committed at its end."""
+    """`connect` gives a connection whose `begin` begins a write transaction; one is kept, with its cache of pages."""
 
-    def __init__(self, transaction: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
-        self._transaction = transaction
+    def __init__(self, connect: Callable[[], sa.Connection]) -> None:
+        self._connect = connect
+        self._connection: sa.Connection | None = None
         self._waiting: deque[_Job] = deque()
         self._turn = threading.Lock()
 
@@ -54,12 +54,20 @@ class GroupCommit:
         result: T = job.value
         return result
 
+    def close(self) -> None:
+        """Gives the connection back."""
+        with self._turn:
+            self._drop()
+
     def _commit(self, jobs: list[_Job]) -> None:
         try:
-            with self._transaction() as connection:
+            if self._connection is None:
+                self._connection = self._connect()
+            with self._connection.begin():
                 for job in jobs:
-                    job.value = job.work(connection)
+                    job.value = job.work(self._connection)
         except Exception as error:
+            self._drop()
             if len(jobs) > 1:
                 for job in jobs:
                     self._commit([job])  # one bad write must not cost the others theirs
@@ -67,3 +75,8 @@ class GroupCommit:
             jobs[0].error = error
         for job in jobs:
             job.done = True
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

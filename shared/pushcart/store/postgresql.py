@@ -41,7 +41,7 @@ def store(url: str) -> SqlStore:
         },
     )
     sa.event.listen(engine, "begin", _begin)
-    return SqlStore(engine, insert)
+    return SqlStore(engine, insert, one_writer=False)
 
 
 def _begin(connection: sa.Connection) -> None:

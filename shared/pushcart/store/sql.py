@@ -18,6 +18,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from pushcart.errors import StoreUnavailable
 from pushcart.store import COLLECTIONS, Collection, Document
+from pushcart.store.groupcommit import GroupCommit
 
 T = TypeVar("T")
 
@@ -31,10 +32,25 @@ _Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 _INDEXED = 500
 
 
+class _Statement:
+    """A statement whose SQL is made once; to look it up at each use costs more than SQLite takes to insert."""
+
+    def __init__(self, statement: Any, dialect: sa.Dialect, columns: list[str]) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=columns)
+        self._sql, self._order = str(compiled), compiled.positiontup
+
+    def run(self, connection: sa.Connection, values: dict[str, Any]) -> int:
+        """How many rows it concerned."""
+        given: Any = values if self._order is None else tuple(values[name] for name in self._order)
+        return connection.exec_driver_sql(self._sql, given).rowcount
+
+
 class _Tables:
     """The tables of one collection."""
 
-    def __init__(self, collection: Collection, metadata: sa.MetaData, insert: Callable[[sa.Table], Any]) -> None:
+    def __init__(
+        self, collection: Collection, metadata: sa.MetaData, dialect: sa.Dialect, insert: Callable[[sa.Table], Any]
+    ) -> None:
         columns = [sa.Column(field, _Text) for field in collection.fields]
         self.main = sa.Table(
             collection.name,
@@ -57,9 +73,10 @@ class _Tables:
             for field in collection.lists
         }
         self.fields = collection.fields
-        self.insert_if_absent = insert(self.main).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        names = [column.name for column in self.main.columns]
+        self.insert_if_absent = _Statement(insert(self.main).on_conflict_do_nothing(), dialect, names)
         mine = self.main.c.id == sa.bindparam("the_id"), self.main.c.version == sa.bindparam("the_version")
-        self.replace = sa.update(self.main).where(*mine)
+        self.replace = _Statement(sa.update(self.main).where(*mine), dialect, names)
 
     def row(self, document: Document) -> dict[str, Any]:
         indexed = {field: _indexed(document.get(field)) for field in self.fields}
@@ -70,16 +87,17 @@ class _Tables:
 class SqlStore:
     """See `pushcart.store.Store`. `insert` is the dialect's own, which knows `ON CONFLICT DO NOTHING`.
 
-    `share` may have writes that come at the same time share a transaction: `share(transaction).run(work)`.
+    With `one_writer`, writes that come at the same time share a transaction.
     """
 
-    def __init__(
-        self, engine: sa.Engine, insert: Callable[[sa.Table], Any], share: Callable[..., Any] | None = None
-    ) -> None:
+    def __init__(self, engine: sa.Engine, insert: Callable[[sa.Table], Any], *, one_writer: bool) -> None:
         self._metadata = sa.MetaData()
-        self._tables = {name: _Tables(collection, self._metadata, insert) for name, collection in COLLECTIONS.items()}
+        self._tables = {
+            name: _Tables(collection, self._metadata, engine.dialect, insert)
+            for name, collection in COLLECTIONS.items()
+        }
         self._engine = engine
-        self._run = self._alone if share is None else share(self._transaction).run
+        self._group = GroupCommit(self._connection) if one_writer else None
         self._made = False
         self._making = threading.Lock()
 
@@ -88,7 +106,7 @@ class SqlStore:
         row = tables.row(document)
 
         def work(connection: sa.Connection) -> bool:
-            inserted: bool = connection.execute(tables.insert_if_absent, row).rowcount == 1
+            inserted = tables.insert_if_absent.run(connection, row) == 1
             if inserted:
                 self._write_lists(connection, tables, document, new=True)
             return inserted
@@ -106,7 +124,7 @@ class SqlStore:
         row = {**tables.row(document), "the_id": document["id"], "the_version": version}
 
         def work(connection: sa.Connection) -> bool:
-            replaced = connection.execute(tables.replace, row).rowcount == 1
+            replaced = tables.replace.run(connection, row) == 1
             if replaced:
                 self._write_lists(connection, tables, document, new=False)
             return replaced
@@ -168,12 +186,12 @@ class SqlStore:
         empty = tables.row({"id": id, "version": 0, "value": 0})
 
         def work(connection: sa.Connection) -> int:
-            connection.execute(tables.insert_if_absent, empty)
+            tables.insert_if_absent.run(connection, empty)
             locked = sa.select(table.c.body).where(table.c.id == id).with_for_update()
             document = msgspec.json.decode(connection.execute(locked).scalar_one())
             read = document["version"]
             document.update(value=document["value"] + amount, version=read + 1)
-            connection.execute(tables.replace, {**tables.row(document), "the_id": id, "the_version": read})
+            tables.replace.run(connection, {**tables.row(document), "the_id": id, "the_version": read})
             return int(document["value"])
 
         return self._write(work)
@@ -196,6 +214,8 @@ class SqlStore:
         self.increment("counters", "store.ping", 0)
 
     def close(self) -> None:
+        if self._group is not None:
+            self._group.close()
         self._engine.dispose()
 
     def _conditions(self, collection: str, equal: Mapping[str, str] | None) -> list[sa.ColumnElement[bool]]:
@@ -230,16 +250,14 @@ class SqlStore:
     def _write(self, work: Work[T]) -> T:
         with self._errors():
             self._make_tables()
-            return self._run(work)
+            if self._group is not None:
+                return self._group.run(work)
+            with self._connection() as connection, connection.begin():
+                return work(connection)
 
-    def _alone(self, work: Work[T]) -> T:
-        with self._transaction() as connection:
-            return work(connection)
-
-    @contextmanager
-    def _transaction(self, **options: bool) -> Iterator[sa.Connection]:
-        with self._engine.connect().execution_options(write=True, **options) as connection, connection.begin():
-            yield connection
+    def _connection(self, **options: bool) -> sa.Connection:
+        """A connection whose transactions write."""
+        return self._engine.connect().execution_options(write=True, **options)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -255,7 +273,7 @@ class SqlStore:
         with self._making:
             if self._made:
                 return
-            with self._transaction(tables=True) as connection:
+            with self._connection(tables=True) as connection, connection.begin():
                 for table in self._metadata.sorted_tables:
                     connection.execute(CreateTable(table, if_not_exists=True))
                     for index in table.indexes:

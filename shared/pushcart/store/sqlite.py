@@ -9,7 +9,6 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
-from pushcart.store.groupcommit import GroupCommit
 from pushcart.store.sql import SqlStore
 
 #: Milliseconds a writer waits for the others before the store counts as unavailable.
@@ -18,10 +17,13 @@ BUSY_TIMEOUT = 10_000
 
 def store(url: str) -> SqlStore:
     """The store at `sqlite:////path/to/file.db`; the file is made at first use, its folder has to exist."""
-    engine = sa.create_engine(url, pool_size=8, max_overflow=8, pool_timeout=15, hide_parameters=True)
+    # The connection used last comes first: a write of another one empties SQLite's cache of pages.
+    engine = sa.create_engine(
+        url, pool_size=8, max_overflow=8, pool_timeout=15, pool_use_lifo=True, hide_parameters=True
+    )
     sa.event.listen(engine, "connect", _configure)
     sa.event.listen(engine, "begin", _begin)
-    return SqlStore(engine, insert, share=GroupCommit)
+    return SqlStore(engine, insert, one_writer=True)
 
 
 def _configure(connection: Any, _: Any) -> None:
