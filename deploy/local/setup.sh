@@ -33,6 +33,15 @@ fi
 
 [ "${1:-}" = tests ] || exit 0
 
+mongo=.pushcart/servers/mongo
+build_mongo=""
+if [ -z "${MONGODB_URI:-}" ] && ! command -v mongod >/dev/null; then
+    want=$(cat tests/support/mongo/* | cksum)
+    { [ -x $mongo ] && [ "$(cat $mongo.built 2>/dev/null || true)" = "$want" ]; } || build_mongo=1
+    { [ -z "$build_mongo" ] || command -v go >/dev/null; } \
+        || fail "the tests need a MongoDB: put a mongod on the PATH, set MONGODB_URI, or install Go 1.22 or newer to build one"
+fi
+
 missing=""
 { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null || missing=" chromium"
 { ls /usr/lib/postgresql/*/bin/postgres || command -v postgres; } >/dev/null 2>&1 || missing="$missing postgresql"
@@ -42,23 +51,20 @@ if [ -n "$missing" ]; then
     [ "$(id -u)" = 0 ] || root=sudo
     echo "Installing$missing for the tests (once) ..." >&2
     # The tests start a server of their own on a free port; Debian's package would start another one by itself.
-    { $root mkdir -p /etc/postgresql-common/createcluster.d \
-        && echo "create_main_cluster = false" | $root tee /etc/postgresql-common/createcluster.d/pushcart.conf \
+    cluster=/etc/postgresql-common/createcluster.d/pushcart.conf
+    { $root mkdir -p "$(dirname $cluster)" \
+        && echo "create_main_cluster = false" | $root tee $cluster \
         && $root apt-get update -qq \
-        && DEBIAN_FRONTEND=noninteractive $root apt-get install -y -qq --no-install-recommends $missing; } >.venv/apt.log 2>&1 \
+        && $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing \
+        && $root rm $cluster; } >.venv/apt.log 2>&1 </dev/null \
         || fail "$missing could not be installed; see .venv/apt.log, or install by hand"
 fi
 
-# A server that speaks MongoDB's protocol, unless there is a real one.
-if [ -z "${MONGODB_URI:-}" ] && ! command -v mongod >/dev/null; then
-    want=$(cat tests/support/mongo/* | cksum)
-    if [ "$(cat .pushcart/servers/mongo.built 2>/dev/null || true)" != "$want" ]; then
-        command -v go >/dev/null \
-            || fail "the tests need a MongoDB: put a mongod on the PATH, set MONGODB_URI, or install Go 1.22 or newer to build one"
-        echo "Building a MongoDB server for the tests (once; about a minute) ..." >&2
-        mkdir -p .pushcart/servers
-        (cd tests/support/mongo && go build -trimpath -o ../../../.pushcart/servers/mongo .) >.venv/go.log 2>&1 \
-            || fail "tests/support/mongo could not be built; see .venv/go.log, or put a mongod on the PATH"
-        printf '%s\n' "$want" > .pushcart/servers/mongo.built
-    fi
+# A server that speaks MongoDB's protocol, where there is no real one.
+if [ -n "$build_mongo" ]; then
+    echo "Building a MongoDB server for the tests (once; about a minute) ..." >&2
+    mkdir -p "$(dirname $mongo)"
+    (cd tests/support/mongo && go build -trimpath -o "../../../$mongo" .) >.venv/go.log 2>&1 \
+        || fail "tests/support/mongo could not be built (it takes Go 1.22 or newer); see .venv/go.log, or put a mongod on the PATH"
+    printf '%s\n' "$want" > $mongo.built
 fi

@@ -122,7 +122,8 @@ SECRETS: dict[str, Secret] = {
         "whsec_...",
     ),
     "stripe-api-key": Secret(
-        "A Stripe key, best a restricted one that reads Checkout Sessions, PaymentIntents, charges and disputes.",
+        "A Stripe key, best a restricted one that reads Checkout Sessions, PaymentIntents, Charges, Disputes, Prices "
+        "and Products.",
         r"(sk|rk)_(test|live)_\w+",
         "sk_... or rk_..., test or live",
     ),
@@ -197,8 +198,10 @@ class Config:
             raise KeyError(f"{name} is not among the secrets this function declares")
         try:
             text = self._text_of(os.path.join(self["secret_mount_path"], name))
-        except (FileNotFoundError, PermissionError, IsADirectoryError):
+        except OSError:
             return ""
+        except UnicodeDecodeError:
+            raise ConfigurationError([f"the secret {name} is not UTF-8 text"]) from None
         return "" if text.strip() == UNUSED else text
 
     def _text_of(self, path: str) -> str:

@@ -189,6 +189,9 @@ class Hints:
                 self._gateway.hint(*self._target, {"events": event_ids})
             except FunctionFailed as error:
                 log.warning("hint lost, the next sweep does the work: %s", error)
+            except Exception:
+                # The thread is the only one: whatever goes wrong with one hint must not end all others.
+                log.exception("hint lost on a mistake of ours; the next sweep does the work")
             self._closing.wait(min(PAUSE * len(event_ids), LONGEST_PAUSE))
 
     def _gathered(self) -> list[str]:

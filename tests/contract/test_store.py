@@ -10,6 +10,7 @@ import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import pytest
 
 from pushcart.errors import ConfigurationError, StoreUnavailable
@@ -41,10 +42,18 @@ def test_a_document_comes_back_as_it_was(store):
 
 
 def test_a_platforms_answer_may_have_any_keys_and_any_text(store):
-    answer = {"a.b": 1, "$set": {"x.y": {"$": [{"": None}]}}, "100%": "%2E", "nul\u0000": "nul\u0000", "%24": "$"}
+    answer = {
+        "a.b": 1,
+        "large": 2**53,
+        "$set": {"x.y": {"$": [{"": None}]}},
+        "100%": "%2E",
+        "nul\u0000": "nul\u0000",
+        "%24": "$",
+    }
     document = order("o01", steps=[{"result": answer}], email="ann\u0000@example.com", note="x" * 100_000)
     assert store.insert("orders", document)
     assert store.get("orders", "o01") == document
+    assert msgspec.json.decode(msgspec.json.encode(store.get("orders", "o01"))) == document
     assert store.find("orders", equal={"email": "ann\u0000@example.com"}, order_by="created_at") == [document]
 
 

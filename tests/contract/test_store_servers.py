@@ -131,10 +131,20 @@ def test_mongodb_has_an_index_for_every_way_of_looking_something_up(tmp_path):
     store.close()
 
 
-@pytest.mark.parametrize("url", ["mongodb://", "mongodb://host:port/shop", "mongodb://user:p@ss@host/shop"])
-def test_an_address_that_is_no_mongodbs_is_a_configuration_error(url):
-    with pytest.raises(ConfigurationError, match="store-url"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://",
+        "mongodb://host:port/shop",
+        "mongodb://user:p@ss@host/shop",
+        "mongodb://user:p/ss@host/shop",
+        "postgresql://user:p@ss@host:54x/shop",
+    ],
+)
+def test_an_address_that_is_none_is_a_configuration_error_that_quotes_no_password(url):
+    with pytest.raises(ConfigurationError, match="store-url") as error:
         connect(url)
+    assert "ss@host" not in error.value.message
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])

@@ -42,11 +42,13 @@ def fresh(kind: str, folder: Path) -> str:
     name = f"shop_{secrets.token_hex(6)}"
     if kind == "sqlite":
         return f"sqlite:///{folder}/{name}.db"
-    if kind == "mongodb" and os.environ.get("MONGODB_URI"):
-        uri = pymongo.uri_parser.parse_uri(os.environ["MONGODB_URI"])
-        hosts = ",".join(f"{host}:{port}" for host, port in uri["nodelist"])
-        login = f"{uri['username']}:{uri['password']}@" if uri["username"] else ""
-        return f"mongodb://{login}{hosts}/{name}" + ("?authSource=admin" if login else "")
+    uri = os.environ.get("MONGODB_URI")
+    if kind == "mongodb" and uri:
+        server, _, options = uri.partition("?")
+        scheme, _, rest = server.partition("://")
+        if "@" in rest and "authSource" not in options:
+            options = f"{options}&authSource=admin" if options else "authSource=admin"
+        return f"{scheme}://{rest.partition('/')[0]}/{name}" + (f"?{options}" if options else "")
     return _shared(kind).database(name)
 
 
@@ -132,6 +134,15 @@ class Server:
 class PostgreSQL(Server):
     """The newest PostgreSQL of this machine (15 or later). It refuses to run as root, so then it runs as `postgres`."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        if os.geteuid() == 0:
+            # The folder of a test is root's alone, and `postgres` has to reach its own.
+            public = Path(tempfile.mkdtemp(prefix="pushcart-postgresql-"))
+            public.chmod(0o755)
+            atexit.register(shutil.rmtree, public, ignore_errors=True)
+            self.folder = public / "server"
+
     def database(self, name: str) -> str:
         with self._connection() as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
@@ -157,9 +168,6 @@ class PostgreSQL(Server):
         self.folder.mkdir(parents=True)
         if os.geteuid() == 0:
             shutil.chown(self.folder, "postgres", "postgres")
-            for parent in (self.folder.parent, *self.folder.parents):
-                if parent.stat().st_mode & 0o001 == 0:
-                    parent.chmod(parent.stat().st_mode | 0o011)
         made = [str(programs / "initdb"), "-D", str(self.folder), "-A", "trust", "-U", "postgres", "-E", "UTF8"]
         # A language whose alphabet is not the order of bytes, as an owner's server may well have.
         locale = ["--locale-provider=icu", "--icu-locale=en-US", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]

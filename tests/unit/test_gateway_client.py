@@ -83,8 +83,15 @@ def test_an_answer_that_is_no_functions_can_be_tried_again(wire, status, body):
     assert not error.value.permanent
 
 
-def test_a_key_that_cannot_be_read_fails_the_call_and_not_the_thread_that_sends_hints(wire):
-    keys = iter([ConfigurationError(["the secret internal-key is missing"]), "k" * 32])
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigurationError(["the secret internal-key is missing"]),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "half written"),
+    ],
+)
+def test_whatever_goes_wrong_with_one_hint_does_not_end_the_thread_that_sends_them(wire, error):
+    keys = iter([error, "k" * 32])
 
     def key():
         found = next(keys)

@@ -101,6 +101,38 @@ def test_when_nothing_can_be_written_everybody_is_told_and_later_writes_work(fil
     assert file.written() == ["later"]
 
 
+def test_a_lock_of_somebody_elses_fails_all_who_wait_at_once_not_one_after_another(file, tmp_path):
+    other = sa.create_engine(f"sqlite:///{tmp_path}/written.db")
+    file.engine.dispose()
+    with other.connect() as connection:
+        connection.exec_driver_sql("BEGIN EXCLUSIVE")
+        sa.event.listen(file.engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN IMMEDIATE"))
+        began = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            failed = list(pool.map(lambda value: _refused(file, value), "abcdefgh"))
+        connection.rollback()
+    other.dispose()
+    assert all(failed)
+    # The first waits alone and the others together: two timeouts of 0.2 s, and not eight.
+    assert time.monotonic() - began < 0.9
+
+
+def _refused(file, value):
+    with pytest.raises(sa.exc.OperationalError):
+        file.write(value)
+    return True
+
+
+def test_whatever_ends_a_write_ends_the_waiting_of_all(file):
+    def leave(connection):
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        file.group.run(leave)
+    file.write("later")
+    assert file.written() == ["later"]
+
+
 def test_more_writes_than_one_transaction_takes_are_all_written(file):
     values = [f"{number:03}" for number in range(LARGEST + 20)]
     assert meanwhile(file, values) == [None] * len(values)

@@ -339,6 +339,22 @@ def test_a_price_with_several_currencies_is_compared_in_its_own():
     assert order.open_attention() == []
 
 
+@pytest.mark.parametrize(("each", "held"), [(4900, []), (4800, ["wrong_amount"])])
+def test_a_price_of_another_currency_with_an_amount_for_the_shops_own_is_judged_by_what_was_paid(each, held):
+    """Stripe's `currency_options`: the price itself is in dollars, the buyer paid euros."""
+    paid_in_euro = line(amount=each, quantity=2)
+    paid_in_euro.unit_amount, paid_in_euro.unit_currency = 5500, "USD"
+    order = bought(lines=[paid_in_euro])
+    assert [item.code for item in order.open_attention()] == held
+
+
+@pytest.mark.parametrize(("each", "held"), [(4900, []), (4899, ["wrong_amount"])])
+def test_a_tiered_price_is_judged_by_what_one_came_to(each, held):
+    tiered = line(amount=each, quantity=3)
+    tiered.unit_amount = None
+    assert [item.code for item in bought(lines=[tiered]).open_attention()] == held
+
+
 def test_a_mail_that_the_owner_asks_for_goes_out_even_during_a_dispute():
     order = bought()
     run_all(order)

@@ -169,8 +169,11 @@ def wrong_amount(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> str
         if product is None:
             continue
         asked = money.plain(catalogue.price_of(product), catalogue.currency_of(product))
-        # A price without one amount for each, such as a tiered one: what the line came to, for each.
-        if line.unit_amount is None:
+        currency = catalogue.currency_of(product).upper()
+        elsewhere = line.unit_currency not in (None, currency) and facts.currency == currency
+        # A price without one amount for each, such as a tiered one, or with one of its own for the shop's currency:
+        # what the line came to, for each.
+        if line.unit_amount is None or elsewhere:
             got = money.plain(line.amount_subtotal // line.quantity, facts.currency)
         else:
             got = money.plain(line.unit_amount, line.unit_currency or facts.currency)

@@ -16,7 +16,7 @@ import stripe
 from pushcart.doctor import Check, Probe, failed, run, skew
 from pushcart.domain import money
 from pushcart.domain.catalogue import Catalogue, Product
-from pushcart.errors import ProviderError, ProviderRefused
+from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused
 from pushcart.providers.stripe_payments import StripePayments
 from pushcart.services.stripe_inbox import EVENT_TYPES
 
@@ -65,6 +65,8 @@ class StripeDoctor:
         for right, service in NEEDED.items():
             try:
                 page = self._payments.ask(lambda client, service=service: service(client.v1).list(params={"limit": 1}))
+            except ProviderBusy:
+                raise
             except ProviderRefused as error:
                 if error.status != 403:
                     return [_fail("stripe key", error.message, f"make a key at {KEYS_PAGE} for stripe-api-key")]
@@ -85,8 +87,11 @@ class StripeDoctor:
             return _pass("stripe key", "Stripe accepts it; there is no Checkout Session yet to try it on")
         try:
             self._payments.payment(session_id)
+        except ProviderBusy:
+            raise
         except ProviderError as error:
-            fix = f"give the key Read on Prices and Products too, at {KEYS_PAGE}"
+            rights = f"give the key Read on Prices and Products too, at {KEYS_PAGE}"
+            fix = rights if error.status == 403 else "look at the session in Stripe's dashboard"
             return _fail("stripe key", f"{session_id} cannot be read as an order: {error.message}", fix)
         return _pass("stripe key", "Stripe accepts it, and it may read what orders are made from")
 

@@ -190,17 +190,20 @@ def _read(answer: Any, shape: type[S]) -> S:
 
 def _charge(session: Session) -> Charge | None:
     intent = session.payment_intent
-    if session.mode == "payment" and session.payment_status == "paid" and (intent is None or not intent.latest_charge):
+    owes_one = session.mode == "payment" and session.payment_status == "paid" and session.amount_total > 0
+    if owes_one and (intent is None or not intent.latest_charge):
         raise _unreadable("a paid session without its charge")
     return intent.latest_charge if intent else None
 
 
 def _money(session: Session) -> Any:
     """https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-payment_status"""
-    if session.payment_status != "unpaid":
-        return session.payment_status
     if session.status == "expired":
         return "expired"
+    if session.status == "open":
+        return "unpaid"  # a free one says that no payment is required before anybody has taken it
+    if session.payment_status != "unpaid":
+        return session.payment_status
     status = session.payment_intent.status if session.payment_intent else None
     # A delayed payment that failed leaves the session complete and unpaid, and its intent without a method.
     if session.status == "complete" and status in ("requires_payment_method", "canceled"):

@@ -1,6 +1,7 @@
 """What we go by in Stripe's answers, with the types that Stripe documents; everything else in them is passed over.
 
-`None` is allowed where the API reference says nullable. What we ask to be expanded has to be an object.
+`None` is allowed where the API reference says nullable, but not where a paid order cannot do without. What we ask to
+be expanded has to be an object.
 https://docs.stripe.com/api/checkout/sessions/object
 """
 
@@ -15,7 +16,6 @@ from pushcart.domain.order import Address, Shipping
 
 #: Minor units; Stripe takes no payment of more than 12 digits in any currency.
 Amount = Annotated[int, Meta(ge=0, lt=10**12)]
-Quantity = Annotated[int, Meta(ge=0, lt=10**12)]
 #: Unix seconds, up to the year 9999.
 Seconds = Annotated[int, Meta(ge=0, lt=253_402_300_800)]
 Id = Annotated[str, Meta(pattern=r"^[!-~]{1,255}\Z")]
@@ -78,7 +78,7 @@ class LineItem(msgspec.Struct):
     amount_discount: Amount
     amount_tax: Amount
     amount_total: Amount
-    quantity: Quantity | None
+    quantity: Amount | None
     description: str | None = None
     price: Price | None = None
 
@@ -97,9 +97,9 @@ class Session(msgspec.Struct):
     amount_subtotal: Amount
     amount_total: Amount
     payment_status: str
-    status: str
     livemode: bool
     line_items: LineItems
+    status: str | None = None
     mode: str = "payment"
     payment_intent: Intent | None = None
     total_details: Totals | None = None

@@ -6,12 +6,14 @@ Whoever comes while one is at it would wait for it anyway; here they then go tog
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 T = TypeVar("T")
 
@@ -26,7 +28,7 @@ class _Job:
         self.work = work
         self.done = False
         self.value: Any = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
 
 class GroupCommit:
@@ -60,23 +62,29 @@ class GroupCommit:
             self._drop()
 
     def _commit(self, jobs: list[_Job]) -> None:
+        """Every job is done afterwards, with a value or an error, whatever happens."""
+        begun = False
         try:
             if self._connection is None:
                 self._connection = self._connect()
             with self._connection.begin():
+                begun = True
                 for job in jobs:
                     job.value = job.work(self._connection)
-        except Exception as error:
+        except BaseException as error:
             self._drop()
-            if len(jobs) > 1:
+            if begun and len(jobs) > 1 and isinstance(error, Exception):
                 for job in jobs:
                     self._commit([job])  # one bad write must not cost the others theirs
                 return
-            jobs[0].error = error
-        for job in jobs:
-            job.done = True
+            for job in jobs:
+                job.error = error
+        finally:
+            for job in jobs:
+                job.done = True
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            with contextlib.suppress(SQLAlchemyError):  # the error that led here is the one to tell
+                connection.close()

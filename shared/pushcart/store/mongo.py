@@ -6,11 +6,11 @@ Every write waits until a majority of the servers has it in its journal, and eve
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from bson.int64 import Int64
 from pymongo import ASCENDING, DESCENDING, MongoClient, ReturnDocument
 from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import ConfigurationError as MongoConfigurationError
@@ -31,13 +31,13 @@ _SAFETY: dict[str, Any] = {
     "readPreference": "primary",
 }
 
-#: Milliseconds. All together stay below the time a webhook may take.
+#: Milliseconds each may take; a server that is down is known after the first.
 _LIMITS: dict[str, Any] = {
     "serverSelectionTimeoutMS": 4_000,
     "connectTimeoutMS": 4_000,
-    "socketTimeoutMS": 10_000,
-    "waitQueueTimeoutMS": 5_000,
-    "wTimeoutMS": 8_000,
+    "socketTimeoutMS": 8_000,
+    "waitQueueTimeoutMS": 4_000,
+    "wTimeoutMS": 6_000,
     "maxPoolSize": 16,
 }
 
@@ -54,10 +54,13 @@ class MongoStore:
                 url, connect=False, appname="pushcart", **_LIMITS, **_SAFETY
             )
             self._database = self._client.get_default_database(DATABASE)
-        except (ValueError, InvalidURI, MongoConfigurationError) as error:
-            raise ConfigurationError([f"the secret store-url is no address of a MongoDB: {error}"]) from error
+        except (ValueError, InvalidURI, MongoConfigurationError):
+            # Not the driver's words: they may quote a part of the password.
+            problem = (
+                "the secret store-url is no address of a MongoDB; write / : @ and % in its password as %2F %3A %40 %25"
+            )
+            raise ConfigurationError([problem]) from None
         self._made = False
-        self._making = threading.Lock()
 
     def insert(self, collection: str, document: Document) -> bool:
         with self._errors():
@@ -157,14 +160,11 @@ class MongoStore:
     def _make_indexes(self) -> None:
         if self._made:
             return
-        with self._making:
-            if self._made:
-                return
-            for collection in COLLECTIONS.values():
-                for fields in (*collection.indexes, *((field,) for field in collection.lists)):
-                    keys = [(field, ASCENDING) for field in (*fields, "_id")]
-                    self._database[collection.name].create_index(keys, name="_".join(fields))
-            self._made = True
+        for collection in COLLECTIONS.values():
+            for fields in (*collection.indexes, *((field,) for field in collection.lists)):
+                keys = [(field, ASCENDING) for field in (*fields, "_id")]
+                self._database[collection.name].create_index(keys, name="_".join(fields))
+        self._made = True
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -192,7 +192,8 @@ def _with_keys(value: Any, change: Any) -> Any:
         return {change(key): _with_keys(inner, change) for key, inner in value.items()}
     if isinstance(value, list):
         return [_with_keys(inner, change) for inner in value]
-    return value
+    # A number that takes 64 bits comes back as a type of bson's own, which nothing else can encode.
+    return int(value) if type(value) is Int64 else value
 
 
 def _escape(key: str) -> str:

@@ -6,12 +6,14 @@ import re
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import ArgumentError
 
+from pushcart.errors import ConfigurationError
 from pushcart.store.sql import SqlStore
 
 #: Seconds to wait for a connection, and for one statement (in milliseconds: what the server understands).
-CONNECT_TIMEOUT = 5
-STATEMENT_TIMEOUT = 10_000
+CONNECT_TIMEOUT = 4
+STATEMENT_TIMEOUT = 6_000
 
 #: Whoever makes the tables holds this lock: CREATE ... IF NOT EXISTS of two processes at once would fail in one.
 _TABLES = 5_077_244
@@ -24,20 +26,35 @@ _OPTIONS = (
 
 
 def store(url: str) -> SqlStore:
-    """The store at `postgresql://user:password@host/database`; a dead connection is replaced when it is next used."""
+    """The store at `postgresql://user:password@host/database`; a dead connection is replaced when it is next used.
+
+    Raises `ConfigurationError` for an address that cannot be read.
+    """
+    try:
+        address = sa.make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
+    except (ValueError, ArgumentError):
+        # Not SQLAlchemy's words: they may quote a part of the password.
+        problem = (
+            "the secret store-url is no address of a PostgreSQL; write / : @ and % in its password as %2F %3A %40 %25"
+        )
+        raise ConfigurationError([problem]) from None
     engine = sa.create_engine(
-        re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url),
+        address,
         isolation_level="AUTOCOMMIT",  # so that a read is one round trip; `_begin` makes a write a transaction
         pool_size=8,
         max_overflow=8,
-        pool_timeout=15,
+        pool_timeout=5,
         pool_pre_ping=True,
         hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT,
             "options": _OPTIONS,
             "application_name": "pushcart",
-            "tcp_user_timeout": STATEMENT_TIMEOUT,  # a server that vanishes without a word
+            # A host that vanishes without a word, before it has taken what was sent, or after.
+            "tcp_user_timeout": STATEMENT_TIMEOUT,
+            "keepalives_idle": 5,
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
         },
     )
     sa.event.listen(engine, "begin", _begin)

@@ -6,7 +6,6 @@ field is a table of its own.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -99,7 +98,6 @@ class SqlStore:
         self._engine = engine
         self._group = GroupCommit(self._connection) if one_writer else None
         self._made = False
-        self._making = threading.Lock()
 
     def insert(self, collection: str, document: Document) -> bool:
         tables = self._tables[collection]
@@ -270,15 +268,12 @@ class SqlStore:
     def _make_tables(self) -> None:
         if self._made:
             return
-        with self._making:
-            if self._made:
-                return
-            with self._connection(tables=True) as connection, connection.begin():
-                for table in self._metadata.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in table.indexes:
-                        connection.execute(CreateIndex(index, if_not_exists=True))
-            self._made = True
+        with self._connection(tables=True) as connection, connection.begin():
+            for table in self._metadata.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
+        self._made = True
 
 
 def _indexed(value: str | None) -> str | None:

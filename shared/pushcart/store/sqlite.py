@@ -11,8 +11,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from pushcart.store.sql import SqlStore
 
-#: Milliseconds a writer waits for the others before the store counts as unavailable.
-BUSY_TIMEOUT = 10_000
+#: Milliseconds a writer waits for the others before the store counts as unavailable; less than a webhook may take.
+BUSY_TIMEOUT = 5_000
 
 
 def store(url: str) -> SqlStore:

@@ -30,7 +30,7 @@ const (
 	largest    = 48_000_000
 )
 
-var writes = map[string]bool{"insert": true, "update": true, "delete": true, "findAndModify": true}
+var writes = map[string]bool{"insert": true, "update": true, "delete": true, "findAndModify": true, "createIndexes": true}
 
 func main() {
 	if len(os.Args) != 3 {
