@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from local.sandbox import Sandbox
-from pushcart.providers.stripe_doctor import StripeDoctor
 from pushcart.providers.stripe_payments import StripePayments
+from pushcart.services.stripe_doctor import StripeDoctor
 from support.shop import SHOP, catalogue
 
 ITEM = {"sku": "course", "name": "Course", "unit_amount": 4900, "currency": "eur"}

@@ -27,7 +27,7 @@ def probes(
         return "can be read and written"
 
     def stripe() -> list[Check]:
-        from pushcart.providers.stripe_doctor import StripeDoctor  # only a doctor's call needs it
+        from pushcart.services.stripe_doctor import StripeDoctor  # only a doctor's call needs it
 
         return StripeDoctor(payments, catalogue(), livemode=livemode).examine()
 
