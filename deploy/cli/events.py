@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import click
+from rich.text import Text
 
 from cli.connect import Shop
 from cli.output import (
@@ -15,10 +17,11 @@ from cli.output import (
     coloured,
     go_ahead,
     heading,
+    listing,
+    listing_options,
     moment,
     print_json,
     say,
-    table,
     yes_option,
 )
 from pushcart.domain.event import EventStatus
@@ -42,33 +45,18 @@ def events() -> None:
 
 @events.command("list")
 @click.option("--status", type=click.Choice([*map(str, EventStatus)]), help="How far the shop is with them.")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many.")
-@click.option("--all", "everything", is_flag=True, help="All there are, whatever the limit.")
-@as_json_option
+@listing_options
 @click.pass_obj
 def list_events(shop: Shop, status: str | None, limit: int, everything: bool, as_json: bool) -> None:
     """Events, newest first."""
     page = shop.pages("/events", {"status": status}, limit, everything=everything)
-    if as_json:
-        print_json(page)
-        return
-    if not page["items"]:
-        say("There is no such event.")
-        return
-    rows = [
-        (
-            event["id"],
-            moment(event["received_at"]),
-            event["type"],
-            coloured(event["status"]),
-            event["order_id"],
-            event["error"],
-        )
-        for event in page["items"]
-    ]
-    table(("Event", "Came (UTC)", "Type", "Status", "Order", "Error"), rows, whole=("Event", "Order"))
-    if page["cursor"]:
-        say(f"These are the newest {len(rows)}; --all shows every one.")
+    columns = ("Event", "Came (UTC)", "Type", "Status", "Order", "Error")
+    listing(page, "event", columns, _row, whole=("Event", "Order"), as_json=as_json)
+
+
+def _row(event: dict[str, Any]) -> tuple[str | Text | None, ...]:
+    came, status = moment(event["received_at"]), coloured(event["status"])
+    return event["id"], came, event["type"], status, event["order_id"], event["error"]
 
 
 @events.command("show")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from rich.text import Text
 
 from cli.connect import Shop
 from cli.output import (
@@ -14,6 +15,8 @@ from cli.output import (
     coloured,
     go_ahead,
     heading,
+    listing,
+    listing_options,
     moment,
     print_json,
     say,
@@ -52,35 +55,25 @@ def orders() -> None:
 @click.option("--sku", help="A product's short name in shop.yml.")
 @click.option("--since", metavar="TIME", help="Made then or later: 2026-11-21 or 2026-11-21T08:00:00Z.")
 @click.option("--until", metavar="TIME", help="Made before then.")
-@click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many.")
-@click.option("--all", "everything", is_flag=True, help="All there are, whatever the limit.")
-@as_json_option
+@listing_options
 @click.pass_obj
 def list_orders(shop: Shop, limit: int, everything: bool, as_json: bool, **filters: str | None) -> None:
     """Orders, newest first."""
     page = shop.pages("/orders", filters, limit, everything=everything)
-    if as_json:
-        print_json(page)
-        return
-    if not page["items"]:
-        say("There is no such order.")
-        return
-    rows = [
-        (
-            order["id"],
-            moment(order["created_at"]),
-            amount(order["amount_total"], order["currency"]),
-            coloured(order["payment_status"]),
-            coloured(order["fulfilment_status"]),
-            order["email"],
-            ", ".join(order["skus"]),
-        )
-        for order in page["items"]
-    ]
     columns = ("Order", "Made (UTC)", "Amount", "Payment", "Fulfilment", "Buyer", "Products")
-    table(columns, rows, whole=("Order",))
-    if page["cursor"]:
-        say(f"These are the newest {len(rows)}; --all shows every one.")
+    listing(page, "order", columns, _row, whole=("Order",), as_json=as_json)
+
+
+def _row(order: Json) -> tuple[str | Text | None, ...]:
+    return (
+        order["id"],
+        moment(order["created_at"]),
+        amount(order["amount_total"], order["currency"]),
+        coloured(order["payment_status"]),
+        coloured(order["fulfilment_status"]),
+        order["email"],
+        ", ".join(order["skus"]),
+    )
 
 
 @orders.command("show")

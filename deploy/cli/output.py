@@ -42,6 +42,13 @@ def as_json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON, and nothing else.")(command)
 
 
+def listing_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--limit`, `--all` and `--json` for a command that lists, as `limit`, `everything` and `as_json`."""
+    size = click.option("--limit", type=click.IntRange(1, 200), default=50, show_default=True, help="At most so many.")
+    whole = click.option("--all", "everything", is_flag=True, help="All there are, whatever the limit.")
+    return size(whole(as_json_option(command)))
+
+
 def yes_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--yes` for a command that changes something: refused at once where nobody could be asked."""
 
@@ -83,6 +90,26 @@ def change_each(ids: Iterable[str], change: Callable[[str], Any], what: str, *, 
         print_json(results)
     if status:
         click.get_current_context().exit(status)
+
+
+def listing(
+    page: Any,
+    what: str,
+    columns: Iterable[str],
+    row: Callable[[Any], Iterable[str | Text | None]],
+    *,
+    whole: Iterable[str],
+    as_json: bool,
+) -> None:
+    """A page of a listing of `what`: as JSON, or as a table with a `row` for each item."""
+    if as_json:
+        print_json(page)
+    elif not page["items"]:
+        say(f"There is no such {what}.")
+    else:
+        table(columns, map(row, page["items"]), whole=whole)
+        if page["cursor"]:
+            say(f"These are the newest {len(page['items'])}; --all shows every one.")
 
 
 def print_json(value: Any) -> None:

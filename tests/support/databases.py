@@ -15,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -67,7 +68,7 @@ def _shared(kind: str) -> Server:
     return server
 
 
-class Server:
+class Server(ABC):
     """A database server of one kind on a free port; `stop` or `kill` and `start` bring it back on its data."""
 
     def __init__(self, folder: Path) -> None:
@@ -80,9 +81,9 @@ class Server:
         """One database of this server, for tests that need no more."""
         return self.database("shop")
 
+    @abstractmethod
     def database(self, name: str) -> str:
         """The URL of the database `name`, which is made if it is not there."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Returns when the server answers."""
@@ -121,11 +122,13 @@ class Server:
             self.process.wait(PATIENCE)
             self.process = None
 
+    @abstractmethod
     def _command(self) -> list[str]:
-        raise NotImplementedError
+        """What starts the server, which makes its data at the first start."""
 
+    @abstractmethod
     def _answers(self) -> bool:
-        raise NotImplementedError
+        """Whether the server takes connections."""
 
     def _user(self) -> list[str]:
         return []

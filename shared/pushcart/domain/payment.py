@@ -168,8 +168,8 @@ def wrong_amount(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> str
         product = catalogue.product(line.sku)
         if product is None:
             continue
-        asked = money.plain(catalogue.price_of(product), catalogue.currency_of(product))
         currency = catalogue.currency_of(product).upper()
+        asked = money.plain(catalogue.price_of(product), currency)
         elsewhere = line.unit_currency not in (None, currency) and facts.currency == currency
         # A price without one amount for each, such as a tiered one, or with one of its own for the shop's currency:
         # what the line came to, for each.

@@ -111,6 +111,12 @@ class Store(Protocol):
         """Gives the connections back."""
 
 
+def no_address(database: str) -> ConfigurationError:
+    """The error for a `store-url` its driver cannot read; not in the driver's words, which may quote the password."""
+    hint = "write / : @ and % in its password as %2F %3A %40 %25"
+    return ConfigurationError([f"the secret store-url is no address of a {database}; {hint}"])
+
+
 def connect(url: str) -> Store:
     """The adapter for a database URL. Connects at first use, so that a store that is down is a 503, not a crash.
 

@@ -16,8 +16,8 @@ from pymongo.collection import Collection as MongoCollection
 from pymongo.errors import ConfigurationError as MongoConfigurationError
 from pymongo.errors import DuplicateKeyError, InvalidURI, PyMongoError
 
-from pushcart.errors import ConfigurationError, StoreUnavailable
-from pushcart.store import COLLECTIONS, Document
+from pushcart.errors import StoreUnavailable
+from pushcart.store import COLLECTIONS, Document, no_address
 
 #: The database when the URL names none.
 DATABASE = "pushcart"
@@ -55,11 +55,7 @@ class MongoStore:
             )
             self._database = self._client.get_default_database(DATABASE)
         except (ValueError, InvalidURI, MongoConfigurationError):
-            # Not the driver's words: they may quote a part of the password.
-            problem = (
-                "the secret store-url is no address of a MongoDB; write / : @ and % in its password as %2F %3A %40 %25"
-            )
-            raise ConfigurationError([problem]) from None
+            raise no_address("MongoDB") from None
         self._made = False
 
     def insert(self, collection: str, document: Document) -> bool:

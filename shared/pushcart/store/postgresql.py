@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ArgumentError
 
-from pushcart.errors import ConfigurationError
+from pushcart.store import no_address
 from pushcart.store.sql import SqlStore
 
 #: Seconds to wait for a connection, and for one statement (in milliseconds: what the server understands).
@@ -33,11 +33,7 @@ def store(url: str) -> SqlStore:
     try:
         address = sa.make_url(re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", url))
     except (ValueError, ArgumentError):
-        # Not SQLAlchemy's words: they may quote a part of the password.
-        problem = (
-            "the secret store-url is no address of a PostgreSQL; write / : @ and % in its password as %2F %3A %40 %25"
-        )
-        raise ConfigurationError([problem]) from None
+        raise no_address("PostgreSQL") from None
     engine = sa.create_engine(
         address,
         isolation_level="AUTOCOMMIT",  # so that a read is one round trip; `_begin` makes a write a transaction
