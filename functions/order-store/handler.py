@@ -30,12 +30,13 @@ from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import ConfigurationError
 from pushcart.gateway import Gateway
-from pushcart.providers.stripe_payments import StripePayments, order_id
+from pushcart.providers.stripe_payments import StripePayments
 from pushcart.repositories import Counters, Inbox, Orders
-from pushcart.services import checkup
+from pushcart.services import checkup, link_payments
 from pushcart.services.driver import Driver
 from pushcart.services.intake import Intake
 from pushcart.services.owner import Owner
+from pushcart.services.stock import Stock
 from pushcart.services.work import Work
 from pushcart.store import connect
 from pushcart.web import Request, Router
@@ -83,7 +84,9 @@ class App:
             timeout=config.number("step_timeout"),
             connections=config.number("drive_workers") + 2,
         )
-        intake = Intake(orders, inbox, counters, payments, catalogue, clock, order_id, source)
+        sources = {"stripe": payments, **link_payments.every(clock)}
+        stock = Stock(self._store, catalogue, clock)
+        intake = Intake(orders, inbox, counters, sources, stock, catalogue, clock, source)
         token = partial(secrets.token_hex, 8)
         driver = Driver(orders, inbox, self._gateway, clock, token, source, config.number("lease_seconds"))
         self._work = Work(intake, driver, orders, inbox, clock, config.number("drive_workers"))

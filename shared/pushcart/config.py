@@ -65,6 +65,8 @@ VARIABLES: dict[str, Variable] = {
         "test", "Which events and keys this installation takes: `test` or `live`.", "test|live", "test or live"
     ),
     "max_event_bytes": _count(524_288, "The largest webhook body accepted, in bytes; more is answered 413."),
+    "max_cart_bytes": _count(32_768, "The largest cart that checkout accepts, in bytes; more is answered 413."),
+    "site_url": _url("", "The static shop's address, in place of `shop.url` in shop.yml."),
     "drive_workers": _count(4, "How many orders order-store drives at the same time."),
     "lease_seconds": _count(150, "How long a step may run before another attempt takes it over; above step_timeout."),
     "step_timeout": _count(55, "Seconds order-store waits for a step's function; above its exec_timeout."),
@@ -90,6 +92,8 @@ VARIABLES: dict[str, Variable] = {
     "discourse_url": _url("", "Discourse's address, in place of `platforms.discourse.url` in shop.yml."),
     "thinkific_url": _url("https://api.thinkific.com", "Thinkific's API."),
     "platform_url": _url("", "Your own platform's address, in place of `platforms.http.url` in shop.yml."),
+    "autopay_url": _url("https://pay.autopay.eu", "Where Autopay's links lead; for tests: https://testpay.autopay.eu."),
+    "autopay_service_id": Variable("", "The number of your service at Autopay.", r"[0-9]{0,10}", "a number"),
     "shop_file": Variable("", "Another shop.yml than the one packed into the function."),
     "clock_file": Variable("", "Only for the local gateway: a file with seconds to add to the clock."),
     "crash_file": Variable("", "Only for tests: a file with the name of the point where the process kills itself."),
@@ -135,6 +139,7 @@ SECRETS: dict[str, Secret] = {
     "kit-api-secret": Secret("Kit's v3 API secret, for old accounts."),
     "kit-client-secret": Secret("The client secret of your Kit OAuth app."),
     "kit-refresh-token": Secret("The first refresh token of your Kit OAuth app; later ones live in the store."),
+    "autopay-key": Secret("Your service's shared key at Autopay; signs links and notifications."),
     "shop": Secret("A whole shop.yml that replaces the packed one without a rebuild.", r"(?s).+", "a shop.yml"),
 }
 

@@ -21,6 +21,9 @@ class Point(StrEnum):
     EVENT_READ = "event_read"  # taken from the inbox, nothing asked or written yet
     ORDER_WRITTEN = "order_written"  # the event changed the order, the inbox does not know
     EVENT_APPLIED = "event_applied"  # the inbox knows, no step has run
+    ORDER_STORED = "order_stored"  # a checkout's order is stored, nobody has been asked for a payment
+    SESSION_CREATED = "session_created"  # the provider has the checkout, the order does not know
+    SESSION_NOTED = "session_noted"  # the order knows, the buyer has no answer
     STEP_LEASED = "step_leased"  # the lease is stored, the function not yet called
     STEP_ANSWERED = "step_answered"  # the function answered, the result is not stored
     STEP_RECORDED = "step_recorded"  # the result is stored

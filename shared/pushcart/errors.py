@@ -80,6 +80,31 @@ class BadRequest(PushcartError):
     code = "bad_request"
 
 
+class CartRefused(PushcartError):
+    """A cart that cannot be sold as it is; `problems` lists everything that is wrong with it.
+
+    Each is `{"code", "message"}`, with `item` (its number in the cart, from 0) and `field` where it is about one.
+    """
+
+    http_status = 422
+    code = "cart_refused"
+    #: What may be right a moment later, or was a moment ago.
+    CHANGED = frozenset({"price_changed", "sold_out"})
+
+    def __init__(self, problems: list[dict[str, Any]]) -> None:
+        super().__init__(" ".join(problem["message"] for problem in problems), problems=problems)
+        self.problems = problems
+        if all(problem["code"] in self.CHANGED for problem in problems):
+            self.http_status = 409
+
+
+class ForeignOrigin(PushcartError):
+    """A browser asked from a page that is not the shop's."""
+
+    http_status = 403
+    code = "foreign_origin"
+
+
 class BadSignature(BadRequest):
     """A webhook's signature does not match its body, its secret or its time."""
 
@@ -177,6 +202,30 @@ class ProviderBusy(ProviderUnavailable):
 
     http_status = 429
     code = "provider_busy"
+
+
+class PaymentUnavailable(PushcartError):
+    """The provider of the payment does not answer the checkout; the same cart can be sent again."""
+
+    http_status = 503
+    code = "payment_unavailable"
+
+    def __init__(self, retry_after: float | None = None) -> None:
+        super().__init__("The payment page cannot be opened just now. Nothing was charged; try again in a minute.")
+        self._retry_after = retry_after
+
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(max(1, round(self._retry_after or 10)))}
+
+
+class CheckoutBroken(PushcartError):
+    """The provider refuses the checkout for good; only the owner can put that right."""
+
+    http_status = 502
+    code = "checkout_broken"
+
+    def __init__(self) -> None:
+        super().__init__("The shop cannot take payments just now. Nothing was charged, and its owner has been told.")
 
 
 class FunctionFailed(PushcartError):

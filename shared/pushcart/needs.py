@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from pushcart.config import VARIABLES
 from pushcart.domain.catalogue import Catalogue, InviteStep, PurchaseStep, SequenceStep
+from pushcart.providers import paylinks
 from pushcart.startup import Needs
 
 #: What every shop needs, whatever it sells.
@@ -15,6 +17,19 @@ PLATFORM_SECRETS = {"discourse": "discourse-api-key", "thinkific": "thinkific-ap
 def platforms(catalogue: Catalogue) -> list[str]:
     """The course platforms that some step invites to, in alphabetical order."""
     return sorted({step.platform for _, step in catalogue.steps() if isinstance(step, InviteStep)})
+
+
+def for_checkout(catalogue: Catalogue) -> Needs:
+    """What checkout cannot do without: the keys of the ways to pay."""
+    secrets, variables = [], []
+    for name in catalogue.checkout.pay_with:
+        if name == "stripe":
+            secrets.append("stripe-api-key")
+        else:
+            provider = paylinks.provider(name)
+            secrets += provider.secrets
+            variables += [variable for variable in provider.variables if not VARIABLES[variable].default]
+    return Needs(secrets, variables)
 
 
 def for_invites(catalogue: Catalogue) -> Needs:

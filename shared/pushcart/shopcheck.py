@@ -15,11 +15,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import yaml
 
-from pushcart.domain import money
+from pushcart import shopcheck_selling
 from pushcart.domain.catalogue import STEP_TYPES, AnyStep, EmailStep, InviteStep, SequenceStep, StepSpec, delay_seconds
-
-#: Where a mistake is (`products[0].price`, or empty for the whole file), and what it is.
-Mistake = tuple[str, str]
+from pushcart.shopcheck_parts import Mistake, amount_mistakes, items, mapping, readable, template_mistakes
 
 
 class Lines:
@@ -128,32 +126,17 @@ def _item_of(shape: Any) -> Any:
 
 def across_fields(loaded: dict[Any, Any], mails: Path | None) -> list[Mistake]:
     """The rules that join fields, as far as the fields they join can be read: prices, names, what a step refers to."""
-    shop = _mapping(loaded.get("shop"))
-    products = [(f"products[{number}]", _mapping(one)) for number, one in enumerate(_items(loaded.get("products")))]
+    shop = mapping(loaded.get("shop"))
+    products = [(f"products[{number}]", mapping(one)) for number, one in enumerate(items(loaded.get("products")))]
     mistakes = _zone_mistakes(shop.get("timezone"))
     for place, product in products:
-        mistakes += _price_mistakes(place, product, product.get("currency") or shop.get("currency"))
+        currency = product.get("currency") or shop.get("currency")
+        mistakes += amount_mistakes(product.get("price"), currency, f"{place}.price")
     mistakes += _used_twice(products)
     for place, steps in _step_lists(loaded, products):
         for number, step in enumerate(steps):
             mistakes += _step_mistakes(step, f"{place}[{number}]", steps[:number], loaded, mails)
-    return mistakes
-
-
-def _mapping(value: Any) -> dict[Any, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _items(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _readable(value: Any, shape: Any) -> Any:
-    """`value` as `shape`, or None when it cannot be read as that, which is said elsewhere."""
-    try:
-        return msgspec.convert(value, shape)
-    except msgspec.ValidationError:
-        return None
+    return mistakes + shopcheck_selling.mistakes(loaded, mails)
 
 
 def _zone_mistakes(zone: Any) -> list[Mistake]:
@@ -164,22 +147,11 @@ def _zone_mistakes(zone: Any) -> list[Mistake]:
     return []
 
 
-def _price_mistakes(place: str, product: dict[Any, Any], currency: Any) -> list[Mistake]:
-    price = _readable(product.get("price"), Decimal)
-    if price is None or not isinstance(currency, str):
-        return []
-    try:
-        money.to_minor(price, currency)
-    except ValueError as error:
-        return [(f"{place}.price", str(error))]
-    return []
-
-
 def _used_twice(products: list[tuple[str, dict[Any, Any]]]) -> list[Mistake]:
     mistakes = []
     for field in ("sku", "stripe.price", "stripe.product", "stripe.payment_link"):
         section, _, key = field.rpartition(".")
-        values = [(place, (_mapping(one.get(section)) if section else one).get(key)) for place, one in products]
+        values = [(place, (mapping(one.get(section)) if section else one).get(key)) for place, one in products]
         counts = Counter(value for _, value in values if isinstance(value, str))
         mistakes += [
             (f"{place}.{field}", f"{value} is used by another product too")
@@ -191,17 +163,17 @@ def _used_twice(products: list[tuple[str, dict[Any, Any]]]) -> list[Mistake]:
 
 def _step_lists(loaded: dict[Any, Any], products: list[tuple[str, dict[Any, Any]]]) -> list[tuple[str, list[Any]]]:
     """Every list of steps with its place; `needs` refers to steps of the same list."""
-    every = _mapping(loaded.get("every_order"))
+    every = mapping(loaded.get("every_order"))
     lists = [(f"every_order.{key}", every.get(key)) for key in ("fulfilment", "on_refund")]
     for place, product in products:
         lists.append((f"{place}.fulfilment", product.get("fulfilment")))
-        lists.append((f"{place}.on_refund.steps", _mapping(product.get("on_refund")).get("steps")))
-    return [(place, _items(steps)) for place, steps in lists]
+        lists.append((f"{place}.on_refund.steps", mapping(product.get("on_refund")).get("steps")))
+    return [(place, items(steps)) for place, steps in lists]
 
 
 def _name(step: Any) -> Any:
     """What other steps call it, as far as that can be read."""
-    raw = _mapping(step)
+    raw = mapping(step)
     return raw.get("id") or raw.get("template") or raw.get("step")
 
 
@@ -212,19 +184,19 @@ def _step_mistakes(
     mistakes: list[Mistake] = []
     if _name(raw) is not None and _name(raw) in names:
         mistakes.append((where, f"another step here is called {_name(raw)}; give this one an id:"))
-    needs = [needed for needed in _items(_mapping(raw).get("needs")) if isinstance(needed, str)]
+    needs = [needed for needed in items(mapping(raw).get("needs")) if isinstance(needed, str)]
     mistakes += [
         (f"{where}.needs", f"no earlier step here is called {needed}") for needed in needs if needed not in names
     ]
-    delay = _mapping(raw).get("delay")
+    delay = mapping(raw).get("delay")
     if isinstance(delay, str):
         try:
             delay_seconds(delay)
         except ValueError as error:
             mistakes.append((f"{where}.delay", str(error)))
-    step = _readable(raw, AnyStep)
+    step = readable(raw, AnyStep)
     if isinstance(step, InviteStep):
-        mistakes += _invite_mistakes(step, where, _mapping(loaded.get("platforms")))
+        mistakes += _invite_mistakes(step, where, mapping(loaded.get("platforms")))
     elif isinstance(step, EmailStep):
         mistakes += _email_mistakes(step, where, mails)
     elif step is not None and loaded.get("mailing_list") is None:
@@ -246,21 +218,13 @@ def _invite_mistakes(step: InviteStep, where: str, platforms: dict[Any, Any]) ->
 def _email_mistakes(step: EmailStep, where: str, mails: Path | None) -> list[Mistake]:
     if (step.template is None) == (step.sendgrid_template is None):
         return [(where, "a mail needs either template: or sendgrid_template:")]
-    if mails is None or step.template is None:
-        return []
-    return [
-        (f"{where}.template", f"there is no {path.name} in {mails.name}/")
-        for path in (mails / f"{step.template}.html", mails / f"{step.template}.txt")
-        if not path.exists()
-    ]
+    return template_mistakes(step.template, mails, f"{where}.template") if step.template else []
 
 
 def _field_mistakes(step: SequenceStep, where: str, needed: list[Any]) -> list[Mistake]:
     """A custom field takes its value from what a step before gives, such as `invite.link`."""
     known = {
-        f"{_name(one)}.{key}"
-        for one in needed
-        for key in STEP_TYPES.get(str(_mapping(one).get("step")), StepSpec).gives
+        f"{_name(one)}.{key}" for one in needed for key in STEP_TYPES.get(str(mapping(one).get("step")), StepSpec).gives
     }
     hint = f"known here are {', '.join(sorted(known))}" if known else "name the step it comes from under needs:"
     return [

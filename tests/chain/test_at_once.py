@@ -188,7 +188,7 @@ BEFORE_THE_ORDER_IS_WRITTEN = 2
 
 
 def sync(process: Process) -> None:
-    assert process.intake.sync("cs_1", "twin") is not None
+    assert process.intake.sync("stripe", "cs_1", "twin") is not None
 
 
 def test_two_that_have_both_seen_no_order_make_one_because_its_id_is_derived(store):

@@ -26,6 +26,7 @@ from pushcart.gateway import Gateway
 from pushcart.repositories import Counters, Inbox, Orders
 from pushcart.services.driver import Driver
 from pushcart.services.intake import Intake, Payments
+from pushcart.services.stock import Stock
 from pushcart.stepcall import StepRequest
 from pushcart.store import Document, Store
 from support.shop import catalogue, facts, line
@@ -145,7 +146,10 @@ class Provider:
         self.error: PushcartError | None = None
         self.reads = 0
 
-    def payment(self, session_id: str) -> PaymentFacts | None:
+    def order_id(self, session_id: str) -> str:
+        return f"o-{session_id}"
+
+    def payment(self, session_id: str, order: Any = None, event: Any = None) -> PaymentFacts | None:
         self._answer()
         return self.purchases[session_id].facts()
 
@@ -303,7 +307,7 @@ class Process:
         clock: Clock,
         name: str = "a",
         orders: type[Orders] = Orders,
-        order_id: Callable[[str], str] = lambda session_id: f"o-{session_id}",
+        order_id: Callable[[str], str] | None = None,
     ) -> None:
         self.name, self.clock = name, clock
         self.moments = Moments()
@@ -312,8 +316,10 @@ class Process:
         self._tokens = 0
         source = random.Random(name)
         payments: Any = _Watched(provider, self.moments, READS)
-        parts = (self.orders, self.inbox, Counters(watched, clock), payments, lambda: SHOP)
-        self.intake = Intake(*parts, clock, order_id, source)
+        payments.order_id = order_id or provider.order_id
+        stock = Stock(watched, lambda: SHOP, clock)
+        parts = (self.orders, self.inbox, Counters(watched, clock), {"stripe": payments}, stock, lambda: SHOP)
+        self.intake = Intake(*parts, clock, source)
         calls = _Calls(functions, self.moments)
         self.driver = Driver(self.orders, self.inbox, calls, clock, self._token, source, LEASE, lambda seconds: None)
 
@@ -321,11 +327,16 @@ class Process:
         """Applies the event, drives its order, tells the owner: what a kick does."""
         order_id = self.intake.apply(event_id)
         if order_id is not None:
-            self.driver.drive(order_id)
+            self.drive(order_id)
             return
         event = self.inbox.get(event_id)
         if event is not None and event.wants_telling:
             self.driver.tell_of_event(event)
+
+    def drive(self, order_id: str) -> None:
+        """Runs the order's steps, and looks at its payment when it is time to."""
+        if self.driver.drive(order_id) and self.intake.check(order_id):
+            self.drive(order_id)
 
     def sweep(self) -> int:
         """Everything that is due, once; how much that was."""
@@ -334,7 +345,7 @@ class Process:
         for _, event_id in events:
             self.handle(event_id)
         for _, order_id in orders:
-            self.driver.drive(order_id)
+            self.drive(order_id)
         return len(events) + len(orders)
 
     def drain(self, most: int = 200) -> int:

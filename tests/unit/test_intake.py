@@ -13,6 +13,7 @@ from pushcart.domain.order import PaymentStatus
 from pushcart.errors import ProviderBusy, ProviderRefused, ProviderUnavailable
 from pushcart.repositories import Counters, Inbox, Orders
 from pushcart.services.intake import Intake
+from pushcart.services.stock import Stock
 from pushcart.store import connect
 from support.shop import catalogue, facts, line, states
 
@@ -24,7 +25,10 @@ class Payments:
         self.sessions = {}
         self.error = None
 
-    def payment(self, session_id):
+    def order_id(self, session_id):
+        return f"o-{session_id}"
+
+    def payment(self, session_id, order, event):
         if self.error:
             raise self.error
         return self.sessions[session_id]
@@ -42,8 +46,9 @@ class World:
         self.orders, self.inbox = Orders(self.store), Inbox(self.store)
         self.payments = Payments()
         counters = Counters(self.store, self.clock)
-        parts = (self.orders, self.inbox, counters, self.payments, catalogue, self.clock)
-        self.intake = Intake(*parts, lambda id: f"o-{id}", random.Random(0))
+        stock = Stock(self.store, catalogue, self.clock)
+        parts = (self.orders, self.inbox, counters, {"stripe": self.payments}, stock, catalogue, self.clock)
+        self.intake = Intake(*parts, random.Random(0))
 
     def clock(self):
         return self.now

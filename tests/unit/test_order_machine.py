@@ -243,7 +243,7 @@ class OneOrder(RuleBasedStateMachine):
         elif job == "drive":
             at_work.driver.drive(self.purchase.order_id)
         elif job == "sync" and self.provider.error is None:
-            at_work.intake.sync(self.purchase.session_id, "a look")
+            at_work.intake.sync("stripe", self.purchase.session_id, "a look")
         elif job == "handle" and self.received:
             at_work.handle(self.received[which % len(self.received)])
 

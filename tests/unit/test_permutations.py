@@ -169,7 +169,7 @@ def test_while_the_truth_moves_on_only_what_was_true_at_each_look_decides(databa
         alone = Life(store, LIVES[life])
         for stage, drives in looks:
             alone.happen(stage)
-            alone.process.intake.sync(alone.purchase.session_id, "a look")
+            alone.process.intake.sync("stripe", alone.purchase.session_id, "a look")
             if drives:
                 alone.drive()
         alone.process.drain()

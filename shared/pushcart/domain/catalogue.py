@@ -7,6 +7,7 @@ more class here, in `AnyStep`, and a function that carries it out.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,12 +15,8 @@ import msgspec
 from msgspec import Meta
 
 from pushcart.domain import money
-
-Text = Annotated[str, Meta(min_length=1)]
-Mail = Annotated[str, Meta(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+\Z", description="a mail address")]
-Sku = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,49}\Z", description="letters, digits, - and _")]
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}\Z", description="lower case letters, digits and -")]
-Url = Annotated[str, Meta(pattern=r"^https?://[^\s/]+(/\S*)?\Z", description="an address beginning with https://")]
+from pushcart.domain.fields import Mail, Name, Sku, Struct, Text, Url
+from pushcart.domain.selling import CheckoutSettings, Option, Site
 
 _DELAY = re.compile(r"(\d{1,4}) (minute|hour|day|week)s?")
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
@@ -104,10 +101,6 @@ STEP_TYPES: dict[str, type[StepSpec]] = {
 }
 
 
-class Struct(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A part of shop.yml; an unknown key is a mistake, not a comment."""
-
-
 class Shop(Struct):
     """The shop itself, as mails show it. `locale` and `timezone` serve buyers whose own are unknown."""
 
@@ -167,11 +160,15 @@ class StripeSettings(Struct):
 
 
 class Sold(Struct):
-    """What sells a product at Stripe. A price or product matches any session; a link only a one-line session."""
+    """What sells a product at Stripe. A price or product matches any session; a link only a one-line session.
+
+    `url` is the link's public address, for the button on the product's page.
+    """
 
     price: Annotated[str, Meta(pattern=r"^price_\w+\Z", description="price_...")] | None = None
     product: Annotated[str, Meta(pattern=r"^prod_\w+\Z", description="prod_...")] | None = None
     payment_link: Annotated[str, Meta(pattern=r"^plink_\w+\Z", description="plink_...")] | None = None
+    url: Url | None = None
 
 
 class OnRefund(Struct):
@@ -182,7 +179,11 @@ class OnRefund(Struct):
 
 
 class Product(Struct):
-    """One product; `price` is in major units of `currency` (the shop's unless given)."""
+    """One product; `price` is in major units of `currency` (the shop's unless given).
+
+    `stock` is how many there are to sell in all, for the product or for each choice of its options (`"S"`,
+    `"S / Blue"`); None is without end. `ships` says that it goes to an address.
+    """
 
     sku: Sku
     name: Text
@@ -190,9 +191,17 @@ class Product(Struct):
     currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", description="an ISO code such as EUR")] | None = None
     text: str = ""
     images: list[Text] = []
+    options: list[Option] = []
+    stock: Annotated[int, Meta(ge=0)] | dict[str, Annotated[int, Meta(ge=0)]] | None = None
+    ships: bool = False
     stripe: Sold = msgspec.field(default_factory=Sold)
     fulfilment: list[AnyStep] = []
     on_refund: OnRefund = msgspec.field(default_factory=OnRefund)
+
+
+def choice(options: Mapping[str, str]) -> str:
+    """What `stock` calls a choice of options: their values in order, `S / Blue`."""
+    return " / ".join(options.values())
 
 
 class EveryOrder(Struct):
@@ -211,6 +220,8 @@ class Catalogue(Struct):
     mailing_list: MailingList | None = None
     stripe: StripeSettings = msgspec.field(default_factory=StripeSettings)
     every_order: EveryOrder = msgspec.field(default_factory=EveryOrder)
+    checkout: CheckoutSettings = msgspec.field(default_factory=CheckoutSettings)
+    site: Site = msgspec.field(default_factory=Site)
 
     def product(self, sku: str | None) -> Product | None:
         """The product with this sku, or None."""
@@ -222,6 +233,12 @@ class Catalogue(Struct):
     def price_of(self, product: Product) -> int:
         """The product's price in minor units of `currency_of(product)`."""
         return money.to_minor(product.price, self.currency_of(product))
+
+    def stock_of(self, product: Product, options: Mapping[str, str]) -> int | None:
+        """How many of this choice there are to sell in all; None without a limit."""
+        if isinstance(product.stock, dict):
+            return product.stock.get(choice(options))
+        return product.stock
 
     def sku_for(self, *, price_id: str | None, product_id: str | None, only_line_of: str | None) -> str | None:
         """The sku of a line item: by price, else by Stripe product, else by the payment link whose only line it is."""

@@ -6,12 +6,20 @@ done). Amounts are integers in the minor unit of the order's currency, instants 
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from pushcart.clock import Instant
+
+
+def derived_id(text: str) -> str:
+    """An order's id made from `text`, always the same: 28 characters that fit every provider's limits."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "o-" + base64.b32encode(digest)[:26].decode().lower()
 
 
 class PaymentStatus(StrEnum):
@@ -58,11 +66,12 @@ OPEN_STATES = frozenset({StepState.WAITING, StepState.DUE, StepState.RUNNING, St
 
 
 class Phase(StrEnum):
-    """Why a step is there: the sale, a refund, or something the owner has to know."""
+    """Why a step is there: the sale, a refund, something the owner has to know, or a cart that was left."""
 
     SALE = "sale"
     REFUND = "refund"
     ATTENTION = "attention"
+    REMINDER = "reminder"
 
 
 class Address(msgspec.Struct, kw_only=True):
@@ -97,6 +106,7 @@ class Line(msgspec.Struct, kw_only=True):
     """One line item. `sku` is None for something the shop does not sell; `planned` once its steps exist.
 
     `unit_amount` is the price's own, in `unit_currency`; a price with several currencies is paid in another.
+    `item` is the id of the intent's line it is, `options` what the buyer chose, by the option's name.
     """
 
     id: str
@@ -111,6 +121,8 @@ class Line(msgspec.Struct, kw_only=True):
     price_id: str | None = None
     product_id: str | None = None
     sku: str | None = None
+    item: str | None = None
+    options: dict[str, str] = {}
     planned: bool = False
 
 
@@ -133,8 +145,23 @@ class Dispute(msgspec.Struct, kw_only=True):
         return self.status == "lost"
 
 
+class Notice(msgspec.Struct, kw_only=True):
+    """What a provider of signed links says about one attempt to pay an order.
+
+    `reference` is the provider's own id of the attempt, `amount` is in minor units of `currency`, `at` is when the
+    money came, if the provider says so.
+    """
+
+    order_id: str
+    reference: str
+    status: Literal["pending", "paid", "failed"]
+    amount: int
+    currency: str
+    at: Instant | None = None
+
+
 class Payment(msgspec.Struct, kw_only=True):
-    """What the provider says about the money, as last read."""
+    """What the provider says about the money, as last read; `notices` where that is all it ever says."""
 
     provider: str
     session_id: str
@@ -150,6 +177,7 @@ class Payment(msgspec.Struct, kw_only=True):
     payment_link: str | None = None
     livemode: bool = False
     dispute: Dispute | None = None
+    notices: list[Notice] = []
 
 
 class Step(msgspec.Struct, kw_only=True):
@@ -207,7 +235,10 @@ class Entry(msgspec.Struct, kw_only=True):
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """The whole document. `email`, `skus`, `session_id` and `payment_intent` repeat inner values, to be found by."""
+    """The whole document. `email`, `skus`, `session_id` and `payment_intent` repeat inner values, to be found by.
+
+    `check_at` is when to look whether a checkout of ours was paid for or left.
+    """
 
     id: str
     version: int = 0
@@ -221,6 +252,7 @@ class Order(msgspec.Struct, kw_only=True):
     email: str | None = None
     skus: list[str] = []
     due_at: Instant | None = None
+    check_at: Instant | None = None
     intent: Intent | None = None
     payment: Payment | None = None
     buyer: Buyer = msgspec.field(default_factory=Buyer)
@@ -247,8 +279,25 @@ class Order(msgspec.Struct, kw_only=True):
 
 
 class Intent(msgspec.Struct, kw_only=True):
-    """What a checkout stored before it sent the buyer to pay: the price the shop asked for."""
+    """What a checkout stored before it sent the buyer to pay: the price the shop asked for, in minor units.
+
+    `key` lets whoever holds it ask how far the order is; `url` is where the buyer pays, once that is known;
+    `expires_at` ends it; `remind` is the buyer's consent to one mail about it; `rate` is the shipping rate that
+    was chosen here and not at the provider.
+    """
 
     currency: str
     amount_subtotal: int
+    amount_discount: int = 0
+    amount_shipping: int = 0
     lines: list[Line] = []
+    expires_at: Instant | None = None
+    key: str = ""
+    url: str | None = None
+    code: str | None = None
+    rate: str | None = None
+    remind: bool = False
+
+    @property
+    def amount_total(self) -> int:
+        return self.amount_subtotal - self.amount_discount + self.amount_shipping

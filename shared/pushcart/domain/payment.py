@@ -10,17 +10,28 @@ from typing import Literal
 
 import msgspec
 
-from pushcart.clock import Instant
+from pushcart.clock import Instant, later
 from pushcart.domain import attention, money, planning, steps
 from pushcart.domain.catalogue import Catalogue
-from pushcart.domain.order import DELIVERED_FOR, Buyer, Dispute, Line, Order, Payment, PaymentStatus, Shipping
+from pushcart.domain.order import (
+    DELIVERED_FOR,
+    Buyer,
+    Dispute,
+    Line,
+    Notice,
+    Order,
+    Payment,
+    PaymentStatus,
+    Shipping,
+)
 
 
 class PaymentFacts(msgspec.Struct, kw_only=True):
     """One payment as read from its provider, in our words. Amounts in minor units of `currency`.
 
     `order_id` is ours, if a checkout of ours put it there. `money` says whether it is in. `amount_received`
-    is what the provider holds, where it says so. A line's `sku` is what our checkout noted with it, if any.
+    is what the provider holds, where it says so, in `received_currency` if that is another. A line's `sku` and `item`
+    are what our checkout noted with it, if any. `paid_again` are references of further payments of the same order.
     """
 
     provider: str
@@ -34,6 +45,7 @@ class PaymentFacts(msgspec.Struct, kw_only=True):
     amount_tax: int = 0
     amount_shipping: int = 0
     amount_received: int | None = None
+    received_currency: str | None = None
     amount_refunded: int = 0
     paid_at: Instant | None = None
     order_id: str | None = None
@@ -42,6 +54,8 @@ class PaymentFacts(msgspec.Struct, kw_only=True):
     payment_link: str | None = None
     livemode: bool = False
     dispute: Dispute | None = None
+    notices: list[Notice] = []
+    paid_again: list[str] = []
     buyer: Buyer
     shipping: Shipping | None = None
     lines: list[Line]
@@ -77,8 +91,10 @@ def update(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant
     order.payment_status = status_of(facts)
     if order.payment_status is not before:
         order.note(now, _sentence(order), cause)
+    order.check_at = _next_check(order, now)
     if order.payment_status in RECEIVED:
         order.paid_at = order.paid_at or facts.paid_at or now
+        planning.drop_reminder(order, now)
         held = _check(order, facts, catalogue, now)
         if order.payment_status in DELIVERED_FOR and not held:
             planning.plan_sale(order, catalogue, now)
@@ -86,15 +102,39 @@ def update(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant
     if order.payment_status is PaymentStatus.REFUNDED and before is not PaymentStatus.REFUNDED:
         _call_off(order, catalogue, now)
     _disputes(order, dispute_before, now, cause)
+    for reference in facts.paid_again:
+        attention.require(order, "paid_twice", reference, f"the payment {reference} paid this order once more", now)
     steps.settle(order, now)
 
 
+#: Seconds between two looks at a checkout that is neither paid nor left after its time, such as by a slow bank
+#: transfer, and for how long that goes on.
+CHECK_EVERY, CHECK_FOR = 6 * 3600, 14 * 86_400
+
+
+def _next_check(order: Order, now: Instant) -> Instant | None:
+    """When to look at the payment unasked: a checkout of ours that is not paid yet must end some day."""
+    intent, status = order.intent, order.payment_status
+    if intent is None or intent.expires_at is None or status not in (PaymentStatus.UNPAID, PaymentStatus.FAILED):
+        return None
+    end = checked_at(intent.expires_at)
+    if end > now:
+        return end
+    waiting = status is PaymentStatus.UNPAID and later(order.created_at, CHECK_FOR) > now
+    return later(now, CHECK_EVERY) if waiting else None
+
+
+def checked_at(expires_at: Instant) -> Instant:
+    """When a checkout that ends at `expires_at` is looked at: a minute later, when its provider has ended it too."""
+    return later(expires_at, 60)
+
+
 def _take_over(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> None:
-    order.session_id = facts.session_id
+    order.session_id = facts.session_id or order.session_id
     order.payment_intent = facts.payment_intent
     fields = {name: getattr(facts, name) for name in Payment.__struct_fields__}
     order.payment = Payment(**fields)
-    order.buyer = facts.buyer
+    order.buyer = facts.buyer if order.intent is None else _known_buyer(order.buyer, facts.buyer)
     order.email = facts.buyer.email.lower() if facts.buyer.email else order.email
     order.shipping = facts.shipping or order.shipping
     planned = {line.id: line for line in order.lines if line.planned}
@@ -103,9 +143,22 @@ def _take_over(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> None:
         known = planned.get(line.id)
         line.sku = known.sku if known else sku_of(line, facts, catalogue)
         line.planned = known is not None
+        line.options = _options(order, line)
         lines.append(line)
     order.lines = lines
     order.skus = sorted({line.sku for line in lines if line.sku})
+
+
+def _known_buyer(before: Buyer, now: Buyer) -> Buyer:
+    """What the provider says, and what it leaves open as the buyer told our checkout."""
+    fields = {name: getattr(now, name) or getattr(before, name) for name in Buyer.__struct_fields__}
+    return Buyer(**fields)
+
+
+def _options(order: Order, line: Line) -> dict[str, str]:
+    """What the buyer chose for this line at our checkout."""
+    asked = order.intent.lines if order.intent else []
+    return next((one.options for one in asked if line.item and one.id == line.item), line.options)
 
 
 def sku_of(line: Line, facts: PaymentFacts, catalogue: Catalogue) -> str | None:
@@ -157,9 +210,11 @@ def _check(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant
 
 def wrong_amount(order: Order, facts: PaymentFacts, catalogue: Catalogue) -> str | None:
     """In one sentence, how the money differs from the shop's own prices; None when it is right."""
-    if facts.amount_received is not None and facts.amount_received != facts.amount_total:
-        got, asked = (money.plain(amount, facts.currency) for amount in (facts.amount_received, facts.amount_total))
-        return f"{got} arrived instead of {asked}"
+    if facts.amount_received is not None:
+        asked = money.plain(facts.amount_total, facts.currency)
+        got = money.plain(facts.amount_received, facts.received_currency or facts.currency)
+        if got != asked:
+            return f"{got} arrived instead of {asked}"
     if order.intent is not None:
         asked = money.plain(order.intent.amount_subtotal, order.intent.currency)
         got = money.plain(facts.amount_subtotal, facts.currency)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pushcart.clock import Instant, later
-from pushcart.domain.catalogue import Catalogue, StepSpec, delay_seconds
+from pushcart.domain import steps
+from pushcart.domain.catalogue import Catalogue, EmailStep, StepSpec, delay_seconds
 from pushcart.domain.order import Order, Phase, Step, StepState
 
 
@@ -42,6 +43,16 @@ def plan_return(order: Order, catalogue: Catalogue, sku: str, now: Instant) -> N
     if product is not None:
         lines = [line.id for line in order.lines if line.sku == sku]
         _add(order, product.on_refund.steps, Phase.REFUND, f"{sku}.refund.", now, sku=sku, lines=lines)
+
+
+def plan_reminder(order: Order, template: str, now: Instant) -> None:
+    """Plans the one mail about a cart that was left, once."""
+    _add(order, [EmailStep(template=template)], Phase.REMINDER, "reminder.", now)
+
+
+def drop_reminder(order: Order, now: Instant) -> None:
+    """Somebody who has paid after all is not reminded."""
+    steps.give_up(order, now, "it was paid after all", phase=Phase.REMINDER)
 
 
 def _add(

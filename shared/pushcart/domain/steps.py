@@ -116,10 +116,12 @@ def fail(
     settle(order, now)
 
 
-def give_up(order: Order, now: Instant, why: str, skus: set[str | None] | None = None) -> None:
+def give_up(
+    order: Order, now: Instant, why: str, skus: set[str | None] | None = None, phase: Phase = Phase.SALE
+) -> None:
     """Cancels what the sale still owes (only for `skus`, if given); a step that is running may still finish."""
     for step in order.steps:
-        if step.phase is not Phase.SALE or (skus is not None and step.sku not in skus):
+        if step.phase is not phase or (skus is not None and step.sku not in skus):
             continue
         if step.state is StepState.RUNNING:
             step.given_up = True
@@ -204,7 +206,8 @@ def settle(order: Order, now: Instant) -> bool:
                 _cancel(order, step, now, "it needs a step that will not run")
             elif _needs_done(order, step) and step.due_at <= now:
                 step.state = StepState.DUE
-    order.due_at = min((at for step in order.steps if (at := wakes_at(order, step))), default=None)
+    looks = [wakes_at(order, step) for step in order.steps] + [order.check_at]
+    order.due_at = min((at for at in looks if at), default=None)
     order.fulfilment_status = fulfilment_status(order)
     if order.fulfilment_status is not before[2] and order.fulfilment_status in ENDS:
         order.note(now, str(order.fulfilment_status), "order")

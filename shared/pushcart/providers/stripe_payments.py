@@ -6,8 +6,6 @@ https://docs.stripe.com/api/checkout/sessions/retrieve
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, TypeVar
@@ -16,7 +14,8 @@ import msgspec
 import stripe
 
 from pushcart.clock import from_timestamp
-from pushcart.domain.order import Buyer, Dispute, Line
+from pushcart.domain.event import InboxEvent
+from pushcart.domain.order import Buyer, Dispute, Line, Order, derived_id
 from pushcart.domain.payment import PaymentFacts
 from pushcart.domain.retry import LONGEST_WAIT
 from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnavailable, is_permanent
@@ -44,21 +43,13 @@ EXPAND = ["line_items.data.price.product", "payment_intent.latest_charge"]
 #: Stripe takes up to 100 line items in a session; a list that goes on and on must not keep a worker for ever.
 MOST_LINES = 300
 
-#: Where our checkout notes the order's id, and the sku of a line it made up itself.
+#: Where our checkout notes the order's id, and the sku and the number of a line it made up itself.
 ORDER_KEY = "pushcart_order"
 SKU_KEY = "pushcart_sku"
+ITEM_KEY = "pushcart_item"
 
 #: Seconds to wait for a rate limit that does not say how long; Stripe counts by the second.
 BUSY_WAIT = 2
-
-
-def order_id(session_id: str) -> str:
-    """The id of the order that a Checkout Session becomes: 28 characters that fit every provider's limits.
-
-    Derived, so that however many events of one session arrive at once, they can only make one order.
-    """
-    digest = hashlib.sha256(session_id.encode()).digest()
-    return "o-" + base64.b32encode(digest)[:26].decode().lower()
 
 
 class StripePayments:
@@ -70,7 +61,13 @@ class StripePayments:
         self._http = stripe.RequestsClient(timeout=timeout)
         self._clients: dict[str, stripe.StripeClient] = {}
 
-    def payment(self, session_id: str) -> PaymentFacts | None:
+    def order_id(self, session_id: str) -> str:
+        """Derived, so that however many events of one session arrive at once, they can only make one order."""
+        return derived_id(session_id)
+
+    def payment(
+        self, session_id: str, order: Order | None = None, event: InboxEvent | None = None
+    ) -> PaymentFacts | None:
         """What Stripe says now about this Checkout Session; None for one that takes no money (mode `setup`).
 
         Raises the `ProviderError`s.
@@ -254,6 +251,7 @@ def _buyer(session: Session) -> Buyer:
 def _line(line: LineItem) -> Line:
     price = line.price or Price()
     product = price.product if isinstance(price.product, Product) else None
+    noted = (product.metadata or {}) if product else {}
     return Line(
         id=line.id,
         name=line.description or (product.name if product else None) or line.id,
@@ -266,5 +264,6 @@ def _line(line: LineItem) -> Line:
         amount_total=line.amount_total,
         price_id=price.id,
         product_id=product.id if product else price.product,
-        sku=((product.metadata or {}) if product else {}).get(SKU_KEY),
+        sku=noted.get(SKU_KEY),
+        item=noted.get(ITEM_KEY),
     )

@@ -60,28 +60,29 @@ class Driver:
         """Lets every drive end after the step it is at."""
         self._stopping = True
 
-    def drive(self, order_id: str) -> int:
-        """Runs what is due until nothing more is; returns how many steps ran. `StoreUnavailable` ends it early."""
-        ran = 0
+    def drive(self, order_id: str) -> bool:
+        """Runs what is due until nothing more is; True when it is time to look at the order's payment as well.
+
+        `StoreUnavailable` ends it early.
+        """
         while not self._stopping:
             order = self._orders.get(order_id)
             if order is None:
-                return ran
+                return False
             now = to_instant(self._clock())
             changed = steps.settle(order, now)
             step = steps.runnable(order, now)
             if step is None:
                 if changed and not self._orders.save(order):
                     continue  # somebody else changed the order; look again
-                return ran
+                return order.check_at is not None and order.check_at <= now
             token = self._token()
             steps.lease(order, step, token, now, self._lease_seconds)
             if not self._orders.save(order):
                 continue
             point(Point.STEP_LEASED)
             self._run(order, step, token)
-            ran += 1
-        return ran
+        return False
 
     def _run(self, order: Order, step: Step, token: str) -> None:
         # A mail that was sent must not be sent again only because the function died before it could say so.

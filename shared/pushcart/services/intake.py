@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from pushcart.clock import Clock, Instant, to_instant
+from pushcart.clock import Clock, Instant, later, to_instant
 from pushcart.crash import Point, point
-from pushcart.domain import attention, payment, steps
+from pushcart.domain import attention, payment, planning, steps
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.event import EventStatus, InboxEvent
-from pushcart.domain.order import Order
+from pushcart.domain.order import Order, Payment, PaymentStatus, Phase
 from pushcart.domain.payment import PaymentFacts
 from pushcart.domain.retry import MAX_DEFERRALS, next_attempt, put_off
-from pushcart.errors import ProviderBusy, ProviderRefused, PushcartError, StoreUnavailable
+from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, PushcartError, StoreUnavailable
 from pushcart.repositories import Counters, Inbox, Orders
+from pushcart.services.stock import Stock
 
 log = logging.getLogger(__name__)
 
@@ -25,37 +26,53 @@ log = logging.getLogger(__name__)
 ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
+#: What an event's object may be when its id is the session's itself.
+PAYMENTS = frozenset({"checkout.session", "payment"})
+
+#: Seconds until a payment is looked at again whose provider did not answer.
+CHECK_AGAIN = 600
+
+#: Seconds before a cart in which a reminder was sent, or something bought, that make another reminder a nuisance.
+REMIND_ONCE_IN = 7 * 86_400
+
+
 class Payments(Protocol):
     """Where the truth about a payment is read; one adapter for each payment provider."""
 
-    def payment(self, session_id: str) -> PaymentFacts | None:
-        """What the provider says now, or None when it is no payment."""
+    def order_id(self, session_id: str) -> str:
+        """The id of the order that a payment makes which no checkout of ours began."""
+
+    def payment(self, session_id: str, order: Order | None, event: InboxEvent | None) -> PaymentFacts | None:
+        """What the provider says now, or None when it is no payment.
+
+        `order` and `event` are what is known of it, for a provider that cannot be asked.
+        """
 
     def session_of(self, payment_intent: str | None, charge: str | None) -> str | None:
         """The session behind a payment, or None when it is not this shop's."""
 
 
 class Intake:
-    """Applies events of one payment provider. `order_id` derives an order's id from its session's."""
+    """Applies the events of the payment providers, `payments` by the name that events have as their source."""
 
     def __init__(
         self,
         orders: Orders,
         inbox: Inbox,
         counters: Counters,
-        payments: Payments,
+        payments: Mapping[str, Payments],
+        stock: Stock,
         catalogue: Callable[[], Catalogue],
         clock: Clock,
-        order_id: Callable[[str], str],
         random_source: random.Random,
     ) -> None:
         self._orders = orders
         self._inbox = inbox
         self._counters = counters
         self._payments = payments
+        self._stock = stock
         self._catalogue = catalogue
         self._clock = clock
-        self._order_id = order_id
         self._random = random_source
 
     def apply(self, event_id: str) -> str | None:
@@ -88,21 +105,51 @@ class Intake:
         event.done_at = to_instant(self._clock())
         # A lost race means that another thread applied the same event with the same outcome.
         if self._inbox.save(event) and order is None:
-            self._counters.add(f"stripe.foreign.{event.type}")
+            self._counters.add(f"{event.source}.foreign.{event.type}")
         point(Point.EVENT_APPLIED)
         return event.order_id
 
-    def sync(self, session_id: str, cause: str, received_at: Instant | None = None) -> Order | None:
+    def check(self, order_id: str) -> str | None:
+        """Looks at the payment of an unpaid checkout whose time has come; the order's id when it changed.
+
+        A provider that cannot be asked is asked again in ten minutes.
+        """
+        order = self._orders.get(order_id)
+        now = to_instant(self._clock())
+        if order is None or order.payment is None or order.check_at is None or order.check_at > now:
+            return None
+        try:
+            self.sync(order.payment.provider, order.session_id or "", "a look at the payment", known=order.id)
+        except ProviderError as error:
+            log.warning("the payment of order %s could not be looked at: %s", order_id, error.message)
+
+            def put_off_the_look(fresh: Order) -> None:
+                if fresh.check_at == order.check_at:
+                    fresh.check_at = later(now, CHECK_AGAIN)
+                    steps.settle(fresh, now)
+
+            self._orders.change(order_id, put_off_the_look)
+        return order_id
+
+    def sync(
+        self,
+        provider: str,
+        session_id: str,
+        cause: str,
+        event: InboxEvent | None = None,
+        known: str | None = None,
+    ) -> Order | None:
         """Reads the payment and makes its order say the same; None when it is not this shop's.
 
-        `received_at` is when the event came in that is about to make a new order, for its timeline.
+        `event` is what made us look, `known` the id of the order when it is known.
 
         The order is read before the payment, so a change saved meanwhile is never overwritten with older news.
         """
-        order_id = self._order_id(session_id)
+        payments = self._payments[provider]
+        order_id = known or payments.order_id(session_id)
         while True:
-            order = self._orders.by_session(session_id) or self._orders.get(order_id)
-            facts = self._payments.payment(session_id)
+            order = (self._orders.by_session(session_id) if session_id else None) or self._orders.get(order_id)
+            facts = payments.payment(session_id, order, event) if session_id else _never_began(order)
             if facts is None:
                 return None
             if order is None and facts.order_id and facts.order_id != order_id and ORDER_ID.fullmatch(facts.order_id):
@@ -113,16 +160,30 @@ class Intake:
                 if _foreign(facts, self._catalogue(), ours=bool(facts.order_id)):
                     return None
                 order = Order(id=order_id, created_at=facts.created_at, updated_at=now)
-                order.note(received_at or now, f"received {cause}", facts.provider)
-            if not self._change(order, facts, now, cause) or self._save(order):
+                order.note(event.received_at if event else now, f"received {cause}", facts.provider)
+            if not self._change(order, facts, now, cause):
                 return order
+            self._follow(order, now)
+            if self._save(order):
+                return order
+
+    def _follow(self, order: Order, now: Instant) -> None:
+        """Has the stock say what the order will say: before it is saved, so that whoever dies between does it again."""
+        over = self._stock.follow(order)
+        if over:
+            names = ", ".join(f"{short.sku} {short.choice}".strip() for short in over)
+            attention.require(order, "oversold", names, f"more was sold of {names} than there is in stock", now)
+            steps.settle(order, now)
 
     def _change(self, order: Order, facts: PaymentFacts, now: Instant, cause: str) -> bool:
         """Changes the order in memory; False when these facts are about a session the order does not count on."""
         paid = facts.money in ("paid", "no_payment_required")
         known = order.payment_status in payment.RECEIVED
         if order.session_id in (None, facts.session_id) or (paid and not known):
+            before = order.payment_status
             payment.update(order, facts, self._catalogue(), now, cause)
+            if order.payment_status is PaymentStatus.EXPIRED is not before:
+                self._remind(order, now)
             return True
         if not paid:
             return False  # an abandoned second checkout of the same cart
@@ -131,16 +192,28 @@ class Intake:
         steps.settle(order, now)
         return True
 
+    def _remind(self, order: Order, now: Instant) -> None:
+        """Plans one mail about a cart that was left, for a buyer who asked for it and has not bought elsewhere."""
+        template = self._catalogue().checkout.reminder
+        if not (template and order.intent and order.intent.remind and order.email):
+            return
+        others = self._orders.list({"email": order.email}, since=later(order.created_at, -REMIND_ONCE_IN)).items
+        if any(_bought_or_reminded(other, order) for other in others):
+            return
+        planning.plan_reminder(order, template, now)
+        steps.settle(order, now)
+
     def _save(self, order: Order) -> bool:
         return self._orders.save(order) if order.version else self._orders.add(order)
 
     def _order_of(self, event: InboxEvent) -> Order | None:
-        if event.object_type == "checkout.session":
+        if event.object_type in PAYMENTS:
             session_id = event.object_id
         else:
             order = self._orders.by_payment_intent(event.payment_intent) if event.payment_intent else None
-            session_id = order.session_id if order else self._payments.session_of(event.payment_intent, event.charge)
-        return self.sync(session_id, event.type, event.received_at) if session_id else None
+            payments = self._payments[event.source]
+            session_id = order.session_id if order else payments.session_of(event.payment_intent, event.charge)
+        return self.sync(event.source, session_id, event.type, event) if session_id else None
 
     def _failed(self, event: InboxEvent, error: PushcartError) -> None:
         now = to_instant(self._clock())
@@ -159,6 +232,21 @@ class Intake:
             event.due_at = now  # once more, for the notice to the owner
         log.warning("event %s not applied, attempt %d: %s", event.id, event.attempts, error.message)
         self._inbox.save(event)
+
+
+def _never_began(order: Order | None) -> PaymentFacts | None:
+    """The facts of a checkout that stopped before its buyer was given anywhere to pay."""
+    if order is None or order.intent is None or order.payment is None:
+        return None
+    fields = {name: getattr(order.payment, name) for name in Payment.__struct_fields__}
+    return PaymentFacts(
+        **fields, created_at=order.created_at, money="expired", order_id=order.id, buyer=order.buyer, lines=order.lines
+    )
+
+
+def _bought_or_reminded(other: Order, order: Order) -> bool:
+    bought = other.payment_status in payment.RECEIVED and other.updated_at >= order.created_at
+    return other.id != order.id and (bought or any(step.phase is Phase.REMINDER for step in other.steps))
 
 
 def _foreign(facts: PaymentFacts, catalogue: Catalogue, *, ours: bool) -> bool:

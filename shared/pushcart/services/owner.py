@@ -114,8 +114,8 @@ class Owner:
             order.note(to_instant(self._clock()), "released in spite of its amount", "owner")
 
         order = self._orders.change(id, change)
-        if order.session_id:
-            self._intake.sync(order.session_id, "owner")
+        if order.session_id and order.payment:
+            self._intake.sync(order.payment.provider, order.session_id, "owner", known=order.id)
         return self._driven(request, id)
 
     def list_events(self, request: Request) -> Any:

@@ -72,7 +72,7 @@ class Work:
 
     def order(self, order_id: str) -> Future[None]:
         """Drives the order, soon."""
-        return self._submit(self._drives, order_id, self._driver.drive)
+        return self._submit(self._drives, order_id, self._handle_order)
 
     def sweep(self, batch: int, seconds: float) -> Swept:
         """Takes on unapplied events, due steps, lost leases and delayed mails, each once, a batch at a time.
@@ -118,6 +118,15 @@ class Work:
             if not jobs or left <= 0:
                 break
         return not jobs
+
+    def _handle_order(self, order_id: str) -> None:
+        if self._driver.drive(order_id):
+            # With the events, because it asks the provider of the payment.
+            self._submit(self._events, f"payment of {order_id}", lambda _: self._handle_check(order_id))
+
+    def _handle_check(self, order_id: str) -> None:
+        if self._intake.check(order_id) is not None:
+            self.order(order_id)
 
     def _handle_event(self, event_id: str) -> None:
         order_id = self._intake.apply(event_id)

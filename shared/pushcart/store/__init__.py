@@ -55,6 +55,8 @@ COLLECTIONS = {
         Collection("heartbeats"),
         Collection("locks"),
         Collection("tokens"),
+        Collection("stock"),
+        Collection("traffic"),
     )
 }
 

@@ -1,0 +1,175 @@
+"""How many of each product are left: what checkouts hold for a while, and what was sold.
+
+One document for each product with a limit, changed by conditional writes alone. It lists the orders that hold or
+bought pieces, so that each counts once however often it is looked at; it cannot grow beyond the stock itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from pushcart.clock import Clock, Instant, later, to_instant
+from pushcart.domain.catalogue import Catalogue, choice
+from pushcart.domain.order import Line, Order, PaymentStatus
+from pushcart.domain.payment import RECEIVED
+from pushcart.store import Store
+
+COLLECTION = "stock"
+
+#: Seconds a hold outlives the moment its order is looked at again, which is what ends or prolongs it.
+GRACE = 3600
+
+#: So many left are worth a word to the buyer.
+FEW = 5
+
+Pieces = dict[str, int]
+
+
+class Held(msgspec.Struct):
+    """What one order has of a product, by choice; `until` is None once it was sold."""
+
+    pieces: Pieces
+    until: Instant | None = None
+
+
+class Sheet(msgspec.Struct, kw_only=True):
+    """The document of one product; `id` is its sku."""
+
+    id: str
+    version: int = 0
+    orders: dict[str, Held] = {}
+
+    def taken(self, choice: str, without: str = "") -> int:
+        """How many of a choice are held or sold, not counting the order `without`."""
+        return sum(held.pieces.get(choice, 0) for order, held in self.orders.items() if order != without)
+
+
+class Short(msgspec.Struct):
+    """Something of which fewer are left than were asked for."""
+
+    sku: str
+    choice: str
+    left: int
+
+
+class Stock:
+    """Holds, sales and what is left. `catalogue` gives how many there are to sell in all."""
+
+    def __init__(self, store: Store, catalogue: Callable[[], Catalogue], clock: Clock) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._clock = clock
+
+    def hold(self, order_id: str, lines: Iterable[Line], until: Instant) -> list[Short]:
+        """Holds what the lines need until `until`, all or nothing; what is short, or an empty list.
+
+        Again for the same order it replaces what that held.
+        """
+        wanted = self._wanted(lines)
+        for sku, pieces in wanted.items():
+            short = self._put(sku, order_id, Held(pieces, until), limited=True)
+            if short:
+                self.release(order_id, wanted)
+                return short
+        return []
+
+    def follow(self, order: Order) -> list[Short]:
+        """Makes the stock say what the order says: held, sold or given back; what was sold beyond the stock."""
+        over: list[Short] = []
+        for sku, pieces in self._wanted(order.lines).items():
+            if order.payment_status in RECEIVED:
+                over += self._put(sku, order.id, Held(pieces), limited=False)
+            elif order.check_at and order.payment_status is not PaymentStatus.EXPIRED:
+                self._put(sku, order.id, Held(pieces, later(order.check_at, GRACE)), limited=False)
+            else:
+                self._put(sku, order.id, None, limited=False)
+        return over
+
+    def release(self, order_id: str, skus: Iterable[str]) -> None:
+        """Gives back what the order holds of these products."""
+        for sku in skus:
+            self._put(sku, order_id, None, limited=False)
+
+    def listing(self) -> list[dict[str, Any]]:
+        """What the owner sees: `{"sku", "name", "choice", "stock", "sold", "held", "left"}` for each limited choice."""
+        now, rows = to_instant(self._clock()), []
+        for product in self._catalogue().products:
+            if product.stock is None:
+                continue
+            sheet = _current(self._sheet(product.sku), now)
+            limits = product.stock if isinstance(product.stock, dict) else {"": product.stock}
+            for name, limit in limits.items():
+                sold = sum(held.pieces.get(name, 0) for held in sheet.orders.values() if held.until is None)
+                taken = sheet.taken(name)
+                row = {"sku": product.sku, "name": product.name, "choice": name, "stock": limit, "sold": sold}
+                rows.append({**row, "held": taken - sold, "left": max(limit - taken, 0)})
+        return rows
+
+    def nearly_gone(self) -> dict[str, Any]:
+        """What few are left of, for the shop's pages: `{"mug": 2, "studio-apron": {"S": 3, "L": 0}}`."""
+        found: dict[str, Any] = {}
+        for row in self.listing():
+            if row["left"] <= FEW:
+                if row["choice"]:
+                    found.setdefault(row["sku"], {})[row["choice"]] = row["left"]
+                else:
+                    found[row["sku"]] = row["left"]
+        return found
+
+    def _wanted(self, lines: Iterable[Line]) -> dict[str, Pieces]:
+        """By sku and choice, what the lines need of products with a limit."""
+        catalogue, wanted = self._catalogue(), {}
+        for line in lines:
+            product = catalogue.product(line.sku)
+            if product is None or product.stock is None:
+                continue
+            name = choice(line.options) if isinstance(product.stock, dict) else ""
+            wanted.setdefault(product.sku, Counter())[name] += line.quantity
+        return {sku: dict(pieces) for sku, pieces in wanted.items()}
+
+    def _sheet(self, sku: str) -> Sheet:
+        found = self._store.get(COLLECTION, sku)
+        return Sheet(id=sku) if found is None else msgspec.convert(found, Sheet)
+
+    def _put(self, sku: str, order_id: str, held: Held | None, *, limited: bool) -> list[Short]:
+        """Writes what one order has of a product; what is short. With `limited` nothing is written then."""
+        while True:
+            now = to_instant(self._clock())
+            sheet = self._sheet(sku)
+            before = sheet.orders.get(order_id)
+            if before == held:
+                return []
+            sheet = _current(sheet, now)
+            sheet.orders.pop(order_id, None)
+            short = self._short(sheet, held, order_id) if held else []
+            if short and limited:
+                return short
+            if held:
+                sheet.orders[order_id] = held
+            if self._save(sheet):
+                return short
+
+    def _short(self, sheet: Sheet, held: Held, order_id: str) -> list[Short]:
+        product = self._catalogue().product(sheet.id)
+        limits = product.stock if product and product.stock is not None else {}
+        short = []
+        for name, count in held.pieces.items():
+            limit = limits.get(name) if isinstance(limits, dict) else limits
+            if limit is not None and sheet.taken(name, without=order_id) + count > limit:
+                short.append(Short(sheet.id, name, max(limit - sheet.taken(name, without=order_id), 0)))
+        return short
+
+    def _save(self, sheet: Sheet) -> bool:
+        read, sheet.version = sheet.version, sheet.version + 1
+        document = msgspec.to_builtins(sheet)
+        return self._store.replace(COLLECTION, document, read) if read else self._store.insert(COLLECTION, document)
+
+
+def _current(sheet: Sheet, now: Instant) -> Sheet:
+    """The sheet without holds that have run out."""
+    sheet.orders = {id: held for id, held in sheet.orders.items() if held.until is None or held.until > now}
+    return sheet
