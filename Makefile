@@ -1,4 +1,5 @@
 # make run     the shop on this machine, with one purchase to watch; ONCE=1 ends after it
+# make site    the shop's pages, built into build/site/ for any static host
 # make test    every test
 # make bench   what it costs on this machine, compared and kept; ONLY=ack|chain|memory|sweep measures a part
 # make lint    ruff
@@ -9,6 +10,7 @@
 
 PORT ?= 8080
 SANDBOX_PORT ?= 4010
+SITE_PORT ?= 4000
 STORE ?=
 ONCE ?=
 TESTS ?=
@@ -18,11 +20,15 @@ ONLY ?=
 export PYTHONPATH := shared:deploy
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: run test bench lint lock docs install secrets clean
+.PHONY: run site test bench lint lock docs install secrets clean
 
 run:
 	@deploy/local/setup.sh
-	@.venv/bin/python -m local.run --port $(PORT) --sandbox-port $(SANDBOX_PORT) $(if $(ONCE),--once) $(if $(STORE),--store '$(STORE)')
+	@.venv/bin/python -m local.run --port $(PORT) --sandbox-port $(SANDBOX_PORT) --site-port $(SITE_PORT) $(if $(ONCE),--once) $(if $(STORE),--store '$(STORE)')
+
+site:
+	@deploy/local/setup.sh
+	@.venv/bin/python -m storefront
 
 test:
 	@deploy/local/setup.sh tests

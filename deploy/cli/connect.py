@@ -23,6 +23,9 @@ RUN = ROOT / ".pushcart" / "run"
 #: Seconds a call may take; above any function's exec_timeout.
 TIMEOUT = 70.0
 
+#: The functions that the command asks: for orders and events, and for what the shop's pages have to do with.
+ORDERS, CHECKOUT = "order-store", "checkout"
+
 #: The most that the listings give at once.
 PAGE = 200
 
@@ -92,9 +95,9 @@ class Shop:
         key = self.place.key()
         return Gateway(self.place.url, lambda: key, self.place.clock, timeout=TIMEOUT)
 
-    def get(self, path: str, **query: str) -> Any:
-        """What order-store answers. Raises `SaidNo` and `Unreachable`."""
-        return self._call("GET", path, query=query)
+    def get(self, path: str, function: str = ORDERS, **query: str) -> Any:
+        """What order-store, or another function, answers. Raises `SaidNo` and `Unreachable`."""
+        return self._call("GET", path, function, query=query)
 
     def post(self, path: str, body: Any = None) -> Any:
         """Has order-store do something. Raises `SaidNo` and `Unreachable`."""
@@ -112,9 +115,11 @@ class Shop:
             if not everything or not page["cursor"]:
                 return {"items": items, **cursor}
 
-    def _call(self, method: str, path: str, *, body: Any = None, query: dict[str, str] | None = None) -> Any:
+    def _call(
+        self, method: str, path: str, function: str = ORDERS, *, body: Any = None, query: dict[str, str] | None = None
+    ) -> Any:
         try:
-            return self.gateway.call("order-store", path, body, method=method, query=query)
+            return self.gateway.call(function, path, body, method=method, query=query)
         except FunctionFailed as error:
             if error.answered:
                 raise SaidNo(error.message) from None

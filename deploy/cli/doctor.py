@@ -98,8 +98,16 @@ def _ask(shop: Shop, name: str) -> list[Check]:
     return [Check(name=ANSWERS, status="fail", text=text, fix=fix)]
 
 
-def _stripe_webhook(shop: Shop, name: str) -> list[Check]:
-    """Nobody but Stripe can sign, so the right answer to us is that very refusal."""
+#: What a public function answers to an empty call that nobody signed, and what that says about it.
+REFUSALS: dict[tuple[int, str], tuple[checks.Status, str]] = {
+    (400, "bad_signature"): ("pass", "refuses a call without its provider's signature"),
+    (400, "bad_request"): ("pass", "refuses a call that is none of its provider's"),
+    (404, "not_found"): ("skip", "this shop does not use it"),
+}
+
+
+def _webhook(shop: Shop, name: str) -> list[Check]:
+    """Nobody but the provider can sign, so the right answer to us is that very refusal."""
     try:
         response = _post_unsigned(f"{shop.place.url}/function/{name}")
         code = msgspec.json.decode(response.content)["error"]["code"]
@@ -108,8 +116,9 @@ def _stripe_webhook(shop: Shop, name: str) -> list[Check]:
     except (msgspec.DecodeError, KeyError, TypeError):
         text = f"{response.status_code}, and not our refusal of an unsigned call"
     else:
-        if (response.status_code, code) == (400, "bad_signature"):
-            return [Check(name=ANSWERS, status="pass", text="refuses a call without Stripe's signature")]
+        if (response.status_code, code) in REFUSALS:
+            status, text = REFUSALS[response.status_code, code]
+            return [Check(name=ANSWERS, status=status, text=text)]
         text = f"{response.status_code} {code} where an unsigned call should be refused"
     return [Check(name=ANSWERS, status="fail", text=text, fix=connect.logs(shop.place, name))]
 
@@ -125,7 +134,10 @@ def _post_unsigned(url: str) -> requests.Response:
 
 
 #: Public functions, which take no signed call of ours, and how each is looked at instead.
-OUTSIDE: dict[str, Callable[[Shop, str], list[Check]]] = {"stripe-webhook": _stripe_webhook}
+OUTSIDE: dict[str, Callable[[Shop, str], list[Check]]] = {
+    "stripe-webhook": _webhook,
+    "autopay-webhook": _webhook,
+}
 
 
 def _show(findings: list[Finding]) -> None:

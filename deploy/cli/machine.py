@@ -59,7 +59,8 @@ def _catalogue(config: Config) -> Catalogue | None:
 def _needed_secrets(catalogue: Catalogue | None, config: Config) -> set[str]:
     needed = {*needs.ALWAYS, *transports.needed_secrets(config)}
     if catalogue is not None:
-        needed.update(needs.for_invites(catalogue).secrets, needs.for_mailing_list(catalogue).secrets)
+        for needs_of in (needs.for_invites, needs.for_mailing_list, needs.for_checkout):
+            needed.update(needs_of(catalogue).secrets)
     return needed
 
 
@@ -112,7 +113,8 @@ def _mistakes_in_the_secret(text: str) -> str:
 
 def _variables(catalogue: Catalogue | None, config: Config) -> list[Check]:
     names = [*transports.needed_variables(config)]
-    names += needs.for_mailing_list(catalogue).variables if catalogue else []
+    for needs_of in (needs.for_mailing_list, needs.for_checkout) if catalogue else ():
+        names += needs_of(catalogue).variables
     return [
         Check(
             name=name,

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +20,9 @@ from pushcart.domain import money
 
 #: The width of a table that goes into a file or a pipe.
 PIPED_WIDTH = 140
+
+#: Columns of numbers.
+NUMBERS = frozenset({"Amount", "Quantity", "Tries", "Views", "Stock", "Sold", "Held", "Left"})
 
 STYLES = {
     "fulfilled": "green",
@@ -126,15 +129,17 @@ def heading(text: str) -> None:
     say(Text(f"\n{clean(text)}", style="bold"))
 
 
-def table(columns: Iterable[str], rows: Iterable[Iterable[str | Text | None]], *, whole: Iterable[str] = ()) -> None:
+def table(
+    columns: Iterable[str], rows: Iterable[Iterable[RenderableType | None]], *, whole: Iterable[str] = ()
+) -> None:
     """A table; the columns in `whole` are never cut or broken, however narrow the terminal is."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     never_cut = set(whole)
     for column in columns:
-        justify = "right" if column in ("Amount", "Quantity", "Tries") else "left"
+        justify = "right" if column in NUMBERS else "left"
         shown.add_column(column, no_wrap=column in never_cut, overflow="fold", justify=justify)  # type: ignore[arg-type]
     for row in rows:
-        shown.add_row(*(cell if isinstance(cell, Text) else Text(clean(cell or "")) for cell in row))
+        shown.add_row(*(Text(clean(cell or "")) if isinstance(cell, str | None) else cell for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPED_WIDTH

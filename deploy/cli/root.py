@@ -12,6 +12,8 @@ from cli.doctor import doctor
 from cli.events import events
 from cli.orders import orders
 from cli.shopfile import shop
+from cli.stock import stock
+from cli.traffic import traffic
 
 EXIT_CODES = """\b
 Exit codes:
@@ -33,7 +35,7 @@ Exit codes:
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="The port of make run.")
 @click.pass_context
 def pushcart(context: click.Context, gateway: str | None, key_file: Path | None, port: int) -> None:
-    """Look after your shop: orders, events, and what needs you.
+    """Look after your shop: orders, events, what needs you, what is left and who looks in.
 
     Without --gateway it is about the shop that make run has started on this machine.
     """
@@ -41,5 +43,5 @@ def pushcart(context: click.Context, gateway: str | None, key_file: Path | None,
     context.call_on_close(context.obj.close)
 
 
-for command in (orders, events, dead, doctor, shop):
+for command in (orders, events, dead, stock, traffic, doctor, shop):
     pushcart.add_command(command)

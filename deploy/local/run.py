@@ -41,6 +41,7 @@ def main() -> int:
             ROOT / ".pushcart" / "run",
             port=options.port,
             sandbox_port=options.sandbox_port,
+            site_port=options.site_port,
             own_secrets=ROOT / ".secrets",
             store=options.store or None,
             shop_file=Path(options.shop),
@@ -52,8 +53,8 @@ def main() -> int:
         return _cannot(f" {error}")
     except OSError as error:
         return _cannot(
-            f" port {options.sandbox_port} of the sandbox: {error.strerror or error}. Stop what uses it, "
-            "or choose another: make run SANDBOX_PORT=4020"
+            f" port {options.sandbox_port} of the sandbox or port {options.site_port} of the shop's pages: "
+            f"{error.strerror or error}. Stop what uses it, or choose others: make run SANDBOX_PORT=4020 SITE_PORT=4021"
         )
     try:
         return _serve(shop, options.once, stopping)
@@ -68,6 +69,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("--port", type=_port, default=8080, help="the gateway's port")
     parser.add_argument("--sandbox-port", type=_port, default=4010, help="the sandbox's port")
+    parser.add_argument("--site-port", type=_port, default=4000, help="the port of the shop's pages")
     parser.add_argument("--once", action="store_true", help="end after the first order: 0 when it is fulfilled")
     parser.add_argument("--store", default="", help="another database than the file in .pushcart/")
     parser.add_argument("--shop", default=str(ROOT / "deploy" / "shop" / "shop.yml"), help="the shop.yml to use")
@@ -89,6 +91,8 @@ def _serve(shop: LocalShop, once: bool, stopping: threading.Event) -> int:
     if shop.real:
         real = ", ".join(sorted(shop.real))
         console.print(f"[bold]Real accounts:[/] {real}. The sandbox plays the others.")
+    with console.status("Building the shop's pages ..."):
+        shop.build_site()
     timelines = Timelines(shop, console)
     if shop.remembers:
         timelines.skip_earlier()
@@ -157,10 +161,9 @@ def _explain(shop: LocalShop, order: dict[str, Any] | None) -> None:
 
 def _print_addresses(shop: LocalShop) -> None:
     sandbox = shop.sandbox.url
-    addresses = [(f"Buy “{product.name}”", f"{sandbox}/stripe/pay/{shop.links[product.sku]}")
-                 for product in shop.catalogue.products
-                 if "Stripe" not in shop.real and product.sku in shop.links]  # fmt: skip
-    addresses += [
+    assert shop.site is not None
+    addresses = [
+        ("[bold]The shop[/]", f"{shop.site.url}/"),
         ("The mails that were sent", f"{sandbox}/mails"),
         ("The sandbox: calls, faults, time travel", f"{sandbox}/"),
         ("The gateway", shop.gateway.url),
@@ -169,7 +172,7 @@ def _print_addresses(shop: LocalShop) -> None:
     console.print("\n[bold]Open:[/]")
     for name, address in addresses:
         # Addresses are copied and clicked, so a narrow terminal or a pipe must not cut them.
-        console.print(f"  {escape(name):<40} {address}", soft_wrap=True)
+        console.print(f"  {name:<40} {address}", soft_wrap=True)
     played = ", ".join(name for name in OUTSIDE if name not in shop.real)
     console.print(
         f"\nThe sandbox plays {played}. catch-up runs every {CATCH_UP_EVERY} s (a minute on OpenFaaS). "

@@ -1,4 +1,4 @@
-"""The whole shop on this machine: the gateway with its functions, the sandbox for every provider without a key.
+"""The whole shop on this machine: the pages, the gateway with its functions, the sandbox for what has no key.
 
 `make run` and the tests that span functions use the same `LocalShop`.
 """
@@ -9,12 +9,13 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+import storefront
 from local.gateway import Gateway
 from local.sandbox import Sandbox
 from pushcart import shopfile
@@ -25,6 +26,8 @@ from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import ConfigurationError
 from pushcart.gateway import Gateway as Client
 from pushcart.mail.render import Renderer
+from storefront import Built
+from storefront.serve import StaticSite
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +50,7 @@ OUTSIDE = {
     "Kit": Outside("kit_url", "/kit", ("kit-refresh-token", "kit-api-secret")),
     "Discourse": Outside("discourse_url", "/discourse", ("discourse-api-key",)),
     "Thinkific": Outside("thinkific_url", "/thinkific", ("thinkific-api-key",)),
+    "Autopay": Outside("autopay_url", "/autopay", ("autopay-key",)),
     "your platform": Outside("platform_url", "/platform/hook", ("platform-key",)),
 }
 
@@ -60,8 +64,9 @@ class LocalShop:
 
     `store` is the URL of another database than the file in `state_dir`; what it holds already stays there.
     `own_secrets` is the folder with the owner's secrets (`.secrets/`), if any: a provider whose key is there is
-    the real one. `catch_up` runs it by itself every few seconds. Ports of 0 take free ones. Raises the
-    gateway's `PortInUse`, `InUse`, `ConfigurationError`, and OSError when the sandbox's port is taken.
+    the real one. `catch_up` runs it by itself every few seconds. Ports of 0 take free ones; without a `site_port`
+    there are no pages. Raises the gateway's `PortInUse`, `InUse`, `ConfigurationError`, and OSError when the port of
+    the sandbox or the pages is taken.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class LocalShop:
         *,
         port: int = 0,
         sandbox_port: int = 0,
+        site_port: int | None = None,
         own_secrets: Path | None = None,
         environment: Mapping[str, str] | None = None,
         shop_file: Path = ROOT / "deploy" / "shop" / "shop.yml",
@@ -103,6 +109,9 @@ class LocalShop:
             seed=secrets.randbits(32) if seed is None else seed,
             autosend=autosend,
         )
+        self.site: StaticSite | None = None
+        if site_port is not None:
+            self.site = StaticSite(self.state_dir / "site", site_port)
         self._secrets_dir = self.state_dir / "secrets-all"
         self.crash_file = self.state_dir / "crash"
         common = {"clock_file": str(self.clock_file), "crash_file": str(self.crash_file), "shop_file": str(shop_file)}
@@ -125,21 +134,23 @@ class LocalShop:
             self._forget()
         try:
             self.sandbox.start()
+            site = {"site_url": self.site.start()} if self.site else {}
             self._write_secrets()
             self.gateway = Gateway(
                 ROOT / "stack.yml",
                 state_dir=self.state_dir,
                 secrets_dir=self._secrets_dir,
-                environment={**self._addresses(), **self._environment},
+                environment={**self._addresses(), **site, **self._environment},
                 function_environment={"order-store": self._order_store},
                 **self._gateway_options,
             )
             self.gateway.start()
         except Exception:
-            self.sandbox.stop()
-            self._lock.close()
+            self._close()
             raise
         self.sandbox.stripe.webhook_url = f"{self.gateway.url}/function/stripe-webhook"
+        self.sandbox.autopay.itn_url = f"{self.gateway.url}/function/autopay-webhook"
+        self.sandbox.autopay.return_url = f"{site.get('site_url', self.catalogue.shop.url)}/thank-you/"
         self._put_products_on_sale()
         key = (self._secrets_dir / "internal-key").read_text().split()[0]
         self.client = Client(self.gateway.url, lambda: key, offset_clock(self.clock_file), timeout=70)
@@ -147,8 +158,27 @@ class LocalShop:
     def stop(self) -> None:
         self.client.close()
         self.gateway.stop()
+        self._close()
+
+    def _close(self) -> None:
+        if self.site:
+            self.site.stop()
         self.sandbox.stop()
         self._lock.close()
+
+    def build_site(self, progress: Callable[[int, int, str], None] | None = None) -> Built:
+        """Builds the pages, so that they lead to this gateway and to the sandbox's pay pages."""
+        assert self.site is not None
+        links = {sku: f"{self.sandbox.url}/stripe/pay/{link}" for sku, link in self.links.items()}
+        return storefront.build(
+            self.catalogue,
+            self.state_dir / "site",
+            site=storefront.SITE,
+            checkout=f"{self.gateway.url}/function/checkout",
+            url=self.site.url,
+            links={} if "Stripe" in self.real else links,
+            progress=progress,
+        )
 
     def __enter__(self) -> Self:
         self.start()
@@ -186,6 +216,8 @@ class LocalShop:
         found = {outside.variable: url + outside.path for outside in played}
         if "Kit" not in self.real:
             found["kit_client_id"] = "sandbox"
+        if "Autopay" not in self.real:
+            found["autopay_service_id"] = self.sandbox.autopay.service_id
         if "SMTP" not in self.real:
             found |= {"smtp_host": "127.0.0.1", "smtp_port": str(self.sandbox.smtp_port), "smtp_security": "none"}
         return found
@@ -211,6 +243,7 @@ class LocalShop:
             "kit-api-secret": "sandbox-kit-secret",
             "kit-client-secret": "sandbox-kit-client",
             "kit-refresh-token": self.sandbox.kit.refresh_token,
+            "autopay-key": self.sandbox.autopay.key,
             "shop": UNUSED,
         }
         assert made.keys() == SECRETS.keys()

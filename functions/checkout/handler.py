@@ -25,12 +25,12 @@ from pushcart.cors import Origins, origin_of
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.pages import pages
 from pushcart.errors import BadRequest, MethodNotAllowed, PushcartError, TooLarge
-from pushcart.providers.ways import Ways
 from pushcart.repositories import Counters, Orders
 from pushcart.services import traffic
 from pushcart.services.checkout import Checkout
 from pushcart.services.progress import Progress
 from pushcart.services.stock import Stock
+from pushcart.services.ways import Ways
 from pushcart.store import connect
 from pushcart.web import Request, Router
 
@@ -126,7 +126,7 @@ class App:
         return {"statusCode": 200, "body": {"stock": self._stock.nearly_gone()}}
 
     def _site(self) -> str:
-        return self._config["site_url"] or self._catalogue().shop.url
+        return self._catalogue().shop.url
 
     def _allowed(self) -> list[str]:
         return [origin_of(self._site()), *map(origin_of, self._catalogue().site.origins)]

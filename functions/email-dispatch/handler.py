@@ -17,7 +17,7 @@ from pushcart.stepcall import step_router
 from pushcart.web import Router
 
 READS = Reads(
-    variables=(*transports.VARIABLES, "shop_file"),
+    variables=(*transports.VARIABLES, "shop_file", "site_url"),
     needs=("internal-key",),
     may_need=(*transports.MAY_NEED, "shop"),
 )

@@ -182,6 +182,10 @@ class Config:
             raise KeyError(f"{name} is not among the variables this function declares")
         return self._environ.get(name) or VARIABLES[name].default
 
+    def declares(self, name: str) -> bool:
+        """Whether this function reads the variable."""
+        return name in self._variables
+
     def number(self, name: str) -> int:
         return int(self[name])
 

@@ -53,13 +53,18 @@ def shop_folder(config: Config) -> Path:
 def load(config: Config) -> Catalogue:
     """The catalogue: the secret `shop` if it has content, else `shop_file`, else the packed file.
 
-    Raises `CatalogueError` with every mistake.
+    A function that reads the variable `site_url` has it in place of the shop's address. Raises `CatalogueError` with
+    every mistake.
     """
     folder = shop_folder(config)
     text = config.secret_text("shop")
     if text:
-        return parse(text, "the secret shop", folder / MAILS)
-    return read(Path(config["shop_file"]) if config["shop_file"] else folder / "shop.yml")
+        catalogue = parse(text, "the secret shop", folder / MAILS)
+    else:
+        catalogue = read(Path(config["shop_file"]) if config["shop_file"] else folder / "shop.yml")
+    if config.declares("site_url") and config["site_url"]:
+        catalogue.shop.url = config["site_url"]
+    return catalogue
 
 
 def read(path: Path) -> Catalogue:

@@ -16,8 +16,7 @@ from bench.surroundings import FUNCTIONS, cpu_seconds, pss_mib
 from local.sandbox.records import Mail, Records
 from local.shop import LocalShop
 from pushcart.clock import from_instant
-from pushcart.domain.order import FulfilmentStatus, Order
-from pushcart.providers.stripe_payments import order_id
+from pushcart.domain.order import FulfilmentStatus, Order, derived_id
 from pushcart.repositories import Orders
 from pushcart.store import Store, connect
 from support.customers import GLAZE, PLANS, WHEEL, eventually
@@ -103,7 +102,7 @@ class Chain:
         self._buyers += 1
         outcome = self._shop.sandbox.stripe.buy(link, email=f"bench{self._buyers}@example.com")
         event = next(event for event in outcome.events if event["type"] == "checkout.session.completed")
-        return order_id(outcome.object["id"]), event
+        return derived_id(outcome.object["id"]), event
 
     def _single(self, link: str) -> float:
         id, event = self._buy(link)

@@ -20,9 +20,10 @@ ALL_SECRETS = {
     "stripe-api-key": "sk_test_bench",
     "sendgrid-api-key": "SG.bench.key",
     "kit-refresh-token": "refresh-token-1",
+    "autopay-key": "autopay-key-1",
 }
 #: What stack.yml leaves to the owner.
-VARIABLES = {"kit_client_id": "client-1", "port": "0"}
+VARIABLES = {"kit_client_id": "client-1", "autopay_service_id": "123456", "port": "0"}
 
 
 class NotStarted(Exception):

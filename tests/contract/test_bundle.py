@@ -111,6 +111,7 @@ def test_what_is_laid_out_runs_away_from_the_checkout(name, tmp_path):
         "secret_mount_path": str(secrets),
         "function_name": name,
         "kit_client_id": "sandbox",
+        "autopay_service_id": "123456",
     }
     started = time.monotonic()
     process = subprocess.Popen(

@@ -16,8 +16,9 @@ from pushcart.mail.render import Rendered, Renderer
 from pushcart.stepcall import OrderView, Problem, StepRequest
 
 MAILS = shopfile.PACKED / shopfile.MAILS
-NAMES = ("receipt", "your-access", "how-is-it-going", "refund", "owners-notice", "something-needs-you")
-ADMIN_MAILS = ("owners-notice", "something-needs-you")
+BUYER_MAILS = ("receipt", "your-access", "how-is-it-going", "refund", "your-cart")
+ADMIN_MAILS = ("owners-notice", "something-needs-you", "please-pack")
+NAMES = (*BUYER_MAILS, *ADMIN_MAILS)
 ORDER_ID = "o-4kz7q2m3xw5ytbn6cvd2pjh7ra"
 INVITE = "https://forum.meadow-pottery.example/invites/5f3bQx81LmPz"
 
@@ -123,6 +124,19 @@ def rich_order() -> OrderView:
         amount_total=24191,
     )
     view.shipping = Shipping(name="Zofia Kowalska", address=address)
+    return view
+
+
+def left_cart() -> OrderView:
+    """A cart that somebody left before paying, with a discount and a parcel."""
+    view = order(
+        [line("Studio Apron (M)", 3400, quantity=2), line("Glaze Chemistry", 7900)],
+        amount_discount=1470,
+        amount_shipping=350,
+        amount_total=13580,
+        payment_intent=None,
+    )
+    view.paid_at, view.payment_status = None, "unpaid"
     return view
 
 

@@ -22,6 +22,7 @@ GOOD = {
     "kit-api-secret": "unused",
     "kit-client-secret": "c" * 20,
     "kit-refresh-token": "r" * 20,
+    "autopay-key": "a" * 40,
     "shop": "unused",
 }
 
@@ -37,7 +38,9 @@ def secrets(tmp_path):
 
 
 def examine(folder, *, local=False, **variables):
-    stack = read_stack(ROOT / "stack.yml", variables={"KIT_CLIENT_ID": "app-1", **variables})
+    stack = read_stack(
+        ROOT / "stack.yml", variables={"KIT_CLIENT_ID": "app-1", "AUTOPAY_SERVICE_ID": "123456", **variables}
+    )
     return machine.examine(stack, local=local, folder=folder)
 
 
@@ -104,6 +107,11 @@ def test_with_smtp_its_settings_are_needed_and_sendgrids_are_not(secrets):
 
 def test_kits_client_id_is_needed_by_its_oauth_app(secrets):
     assert set(wrong(secrets, KIT_CLIENT_ID="")) == {"kit_client_id"}
+
+
+def test_a_way_to_pay_that_the_shop_offers_needs_its_key_and_its_number(secrets):
+    (secrets / "autopay-key").write_text("unused")
+    assert set(wrong(secrets, AUTOPAY_SERVICE_ID="")) == {"autopay_service_id", "secret autopay-key"}
 
 
 def test_for_make_run_only_what_is_there_has_to_be_right(secrets, tmp_path):

@@ -91,6 +91,12 @@ GUARDS = {
         "            pass\n",
         "tests/unit/test_signature_matrix.py",
     ),
+    "a notification has to be signed by Autopay": Guard(
+        "shared/pushcart/providers/paylinks/autopay.py",
+        "        self._key_of(sent.values, sent.hash)\n        if sent",
+        "        if sent",
+        "tests/contract/test_autopay_forged.py",
+    ),
     "a call between functions has to be signed": Guard(
         "shared/pushcart/auth.py",
         "if not any(hmac.compare_digest(_mac(key, message), given) for key in keys if key):",

@@ -30,6 +30,8 @@ WITH_STORE = {
     "order-store": {"stripe", "yaml", *CALLS_OTHERS},
     "mailing-list": {"yaml", *CALLS_OTHERS},
     "catch-up": CALLS_OTHERS,
+    "checkout": {"stripe", "yaml", *CALLS_OTHERS},
+    "autopay-webhook": CALLS_OTHERS,
 }
 WITHOUT_STORE = {
     "invite-link": {"yaml", *CALLS_OTHERS},

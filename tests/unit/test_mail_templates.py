@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
 from pushcart.domain.order import Address, Buyer
@@ -252,7 +253,7 @@ def test_an_owners_mail_about_a_test_order_says_so_and_a_buyers_does_not():
         rendered = mail(name, "test")
         assert rendered.subject.startswith("[TEST] ")
         assert "TEST" in Page(rendered.html).text
-    for name in ("receipt", "your-access", "how-is-it-going", "refund"):
+    for name in samples.BUYER_MAILS:
         assert "TEST" not in mail(name, "test").subject + mail(name, "test").html
     assert "TEST" not in mail("owners-notice", "plain").subject
 
@@ -274,6 +275,58 @@ def test_something_needs_you_works_without_an_order():
     assert "    pushcart events show stripe:evt_1" in rendered.text.splitlines()
     assert "pushcart events show stripe:evt_1" in Page(rendered.html).text
     assert "Order" not in rendered.text
+
+
+def test_your_cart_shows_what_was_in_it_the_way_back_and_that_nothing_was_charged():
+    rendered = samples.render(samples.request("your-cart", samples.left_cart()))
+    page = Page(rendered.html)
+    for text in (" ".join(rendered.text.split()), page.text):
+        assert "Nothing was charged." in text
+        assert "This is the only reminder" in text
+        assert "https://meadow-pottery.example/cart/" in text
+        assert samples.ORDER_ID not in text  # nothing was ordered
+    for line in ("- Studio Apron (M), 2 x €34.00: €68.00", "Discount: -€14.70", "Shipping: €3.50", "Total: €135.80"):
+        assert line in rendered.text.splitlines()
+    assert page.links.count("https://meadow-pottery.example/cart/") == 2
+    assert "What was in your cart" in [attrs.get("aria-label") for tag, attrs in page.tags if tag == "table"]
+
+
+def test_your_cart_leads_back_to_a_shop_whose_address_ends_with_a_slash():
+    shop = msgspec.convert(msgspec.to_builtins(samples.catalogue()), type(samples.catalogue()), strict=False)
+    shop.shop.url = "https://shop.example/pottery/"
+    rendered = samples.render(samples.request("your-cart", samples.left_cart()), shop=shop)
+    assert "https://shop.example/pottery/cart/" in rendered.text.splitlines()
+    assert "https://shop.example/pottery/cart/" in Page(rendered.html).links
+
+
+def test_please_pack_says_what_goes_where_and_how_to_see_the_order():
+    order = samples.rich_order()
+    apron = samples.line("Studio Apron (M)", 3400, quantity=2)
+    rendered = samples.render(samples.request("please-pack", order, lines=[apron]))
+    rows = ["Zofia Kowalska", "ul. Długa 12/3", "31-146 Kraków", "Poland"]
+    assert "- 2 x Studio Apron (M)" in rendered.text.splitlines()
+    assert rendered.text.split("Goes to:\n")[1].splitlines()[:4] == [f"    {row}" for row in rows]
+    page = Page(rendered.html)
+    assert "2 × Studio Apron (M)" in page.text
+    assert "".join(rows) in page.text  # each on a line of its own
+    for text in (rendered.text, page.text):
+        assert "Glaze" not in text  # another step packs that, or nobody has to
+        assert "zofia.kowalska@example.pl" in text
+        assert f"pushcart orders show {samples.ORDER_ID}" in text
+    assert rendered.subject == "Please pack order D2PJ-H7RA"
+
+
+def test_please_pack_without_an_address_says_so():
+    rendered = mail("please-pack", "bare")
+    for text in (rendered.text, Page(rendered.html).text):
+        assert "No address came with this order: ask the buyer for one." in text
+        assert "x@example.org" in text
+
+
+def test_please_pack_for_a_test_order_says_not_to_send_it():
+    for text in (mail("please-pack", "test").text, Page(mail("please-pack", "test").html).text):
+        assert "do not send anything" in " ".join(text.split())
+    assert "do not send anything" not in mail("please-pack", "plain").html
 
 
 def test_the_folder_of_our_mails_has_no_mistake():

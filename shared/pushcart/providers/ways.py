@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
-from pushcart.config import Config
 from pushcart.domain.cart import Rules
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import Order
-from pushcart.providers import paylinks
 from pushcart.providers.paylinks import PayLinks
 
 
@@ -51,34 +48,6 @@ class LinkWay:
             expires_at=intent.expires_at,
         )
         return Opened(order.id, url)
-
-
-class Ways:
-    """The ways to pay by name, each made when it is first needed, so that no other's driver is loaded."""
-
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._links: dict[str, PayLinks] = {}
-        self._ways: dict[str, Way] = {}
-
-    def __getitem__(self, name: str) -> Way:
-        if name not in self._ways:
-            self._ways[name] = self._stripe() if name == "stripe" else LinkWay(self.link(name))
-        return self._ways[name]
-
-    def link(self, name: str) -> PayLinks:
-        """The provider of signed links with this name."""
-        if name not in self._links:
-            self._links[name] = paylinks.provider(name)(self._config)
-        return self._links[name]
-
-    def _stripe(self) -> Way:
-        from pushcart.providers.stripe_checkout import StripeCheckout
-        from pushcart.providers.stripe_payments import StripePayments
-
-        config = self._config
-        key = partial(config.secret, "stripe-api-key")
-        return StripeCheckout(StripePayments(config["stripe_url"], key, config.number("provider_timeout")))
 
 
 def thank_you_url(site: str, order: Order) -> str:

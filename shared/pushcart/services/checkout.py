@@ -24,9 +24,10 @@ from pushcart.domain.cart import Cart, Quote
 from pushcart.domain.catalogue import Catalogue, choice
 from pushcart.domain.order import Address, Buyer, Intent, Order, Payment, PaymentStatus, Shipping, derived_id
 from pushcart.errors import CartRefused, CheckoutBroken, PaymentUnavailable, ProviderError, ProviderRefused
-from pushcart.providers.ways import Way, Ways, thank_you_url
+from pushcart.providers.ways import Way, thank_you_url
 from pushcart.repositories import Counters, Orders
 from pushcart.services.stock import Stock
+from pushcart.services.ways import Ways
 
 log = logging.getLogger(__name__)
 

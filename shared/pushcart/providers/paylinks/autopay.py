@@ -6,6 +6,9 @@ https://github.com/Autopay-S-A/mobile-sdk-docs (bramka-platnosci-online), which 
 A Hash is SHA-256 over the bare values, joined by "|", and the key. It says nothing of names, and buyers know the
 Hash of their link and of their way back. So a notification counts only in the one shape Autopay documents, in which
 no link and no way back can be read; and nothing is ever signed that was not verified before.
+
+The service at Autopay has to use SHA-256 (its default) and to bear the fees itself (a fee on top of the price makes
+the amount another one). Baskets (IPN) and recurring payments (RPAN, RPDN) are not used, and refused.
 """
 
 from __future__ import annotations
@@ -24,8 +27,6 @@ from urllib.parse import parse_qs, quote, urlencode
 from xml.etree.ElementTree import Element, ParseError
 from zoneinfo import ZoneInfo
 
-from defusedxml.ElementTree import DefusedXMLParser
-
 from pushcart.clock import Instant, from_instant, to_instant
 from pushcart.config import Config
 from pushcart.domain import money
@@ -37,7 +38,7 @@ SERVICE_ID, KEY = "autopay_service_id", "autopay-key"
 #: Autopay writes and reads the time of Poland ("CET"), and its libraries send it with summer time.
 ZONE = ZoneInfo("Europe/Warsaw")
 
-#: Characters of base64 a notification may have; one with every optional field has about 4,000.
+#: Characters of base64 a notification may have; one with every optional field at its longest has about 6,000.
 LARGEST = 65_536
 
 #: Elements may lie this deep; the documented ones reach six.
@@ -96,7 +97,8 @@ class Provider:
     ) -> str:
         """The address where the buyer pays `amount` (minor units). `BadRequest` for what Autopay would not take.
 
-        After `expires_at` the link is dead, and money that comes late goes back to its sender.
+        After `expires_at` the link is dead, and money that comes late goes back to its sender. The same values may be
+        sent as a form, which is how the documentation starts a payment; shops in the field redirect to the address.
         (dane-transakcji/parameters.md: ServiceID 1, OrderID 2, Amount 3, Description 4, Currency 6, CustomerEmail 7,
         ValidityTime 19)
         """
@@ -235,6 +237,9 @@ def _document(body: bytes) -> str:
 
 def _read(text: str) -> _Notification:
     """What the XML says; `BadRequest` unless it has Autopay's shape."""
+    # Only here: most functions know the provider by its name and currencies alone.
+    from defusedxml.ElementTree import DefusedXMLParser
+
     if "\0" in text:  # no XML has one, but expat takes it for UTF-16, and PostgreSQL could not keep it
         raise BadRequest("The field transactions is no UTF-8 text in base64.")
     try:
