@@ -93,6 +93,8 @@ class App:
                 return {"statusCode": 204, "headers": self._origins.preflight(event.headers.get("Origin"))}
             if event.method != method:
                 raise MethodNotAllowed(f"This address takes {method} only.")
+            if len(event.body) > self._config.number("max_cart_bytes"):
+                raise TooLarge(f"A cart may hold {self._config['max_cart_bytes']} bytes.")
             answer = target(event, context)
         except PushcartError as error:
             answer = error.answer(context.log_fields, stranger=True)
@@ -101,8 +103,6 @@ class App:
         return {**answer, "headers": {**NO_STORE, **answer.get("headers", {}), **cors}}
 
     def _begin(self, event: Any, context: Any) -> dict[str, Any]:
-        if len(event.body) > self._config.number("max_cart_bytes"):
-            raise TooLarge(f"A cart may hold {self._config['max_cart_bytes']} bytes.")
         begun = self._checkout.begin(cartform.read(event))
         context.log_fields["order_id"] = begun.order_id
         if cartform.is_form(event):

@@ -410,3 +410,10 @@ def test_it_does_not_start_without_the_keys_of_the_ways_to_pay(tmp_path, monkeyp
         load_handler("checkout").start()
     named = " ".join(error.value.problems)
     assert all(name in named for name in ("stripe-api-key", "autopay-key", "autopay_service_id"))
+
+
+def test_what_stripe_refuses_for_the_carts_sake_is_the_buyers_to_mend(make):
+    site = make(lambda shop: shop["products"][0].update(price=0.2))
+    answer = site.post([{"sku": "wheel-basics"}])
+    assert (answer["statusCode"], codes(answer)) == (422, ["amount_too_small"])
+    assert [item.text for order in site.orders() for item in order.attention] == []

@@ -127,7 +127,7 @@ SECRETS: dict[str, Secret] = {
     ),
     "stripe-api-key": Secret(
         "A Stripe key, best a restricted one that reads Checkout Sessions, PaymentIntents, Charges, Disputes, Prices "
-        "and Products.",
+        "and Products, and for a shop with a cart writes Checkout Sessions and Coupons.",
         r"(sk|rk)_(test|live)_\w+",
         "sk_... or rk_..., test or live",
     ),

@@ -14,12 +14,16 @@ from local.sandbox import Sandbox
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="local.sandbox",
-        description="Stand-ins for Stripe, SendGrid, SMTP, Kit, Discourse, Thinkific and a signed HTTP receiver.",
+        description="Stand-ins for Stripe, Autopay, SendGrid, SMTP, Kit, Discourse, Thinkific and any signed HTTP.",
     )
     parser.add_argument("--port", type=int, default=4010, help="HTTP port; 0 takes a free one (default: 4010)")
     parser.add_argument("--smtp-port", type=int, default=4025, help="SMTP port; 0 takes a free one (default: 4025)")
     parser.add_argument("--webhook-url", help="where Stripe's events are posted")
     parser.add_argument("--webhook-secret", default="whsec_sandbox", help="what they are signed with")
+    parser.add_argument("--autopay-itn-url", help="where Autopay's notifications are posted")
+    parser.add_argument("--autopay-return-url", help="where Autopay sends buyers back to")
+    parser.add_argument("--autopay-service-id", default="123456", help="the shop's service at Autopay")
+    parser.add_argument("--autopay-key", default="sandbox-autopay-key", help="the key it shares with Autopay")
     parser.add_argument("--clock-file", type=Path, help="a file with the seconds that the clock runs ahead")
     parser.add_argument("--seed", type=int, help="for ids that repeat; by default every run has its own")
     given = parser.parse_args()
@@ -33,6 +37,12 @@ def main() -> None:
         webhook_secret=given.webhook_secret,
         clock_file=given.clock_file,
         seed=secrets.randbits(64) if given.seed is None else given.seed,
+    )
+    sandbox.autopay.configure(
+        itn_url=given.autopay_itn_url,
+        return_url=given.autopay_return_url,
+        service_id=given.autopay_service_id,
+        key=given.autopay_key,
     )
     try:
         sandbox.start()

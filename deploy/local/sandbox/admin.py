@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from local.sandbox.autopay_messages import AutopayError
 from local.sandbox.faults import Fault
 from local.sandbox.stripe import Outcome, StripeError
 
@@ -36,6 +37,8 @@ class Admin:
             (("GET",), "/mails/<mail_id>", self.mail),
             (("GET",), "/stripe/events", self.events),
             (("GET",), "/stripe/deliveries", self.deliveries),
+            (("GET",), "/autopay/transactions", self.transactions),
+            (("GET",), "/autopay/deliveries", self.notices),
             (("POST",), "/<provider>/<name>", self.act),
         )
         for methods, path, view in rules:
@@ -47,7 +50,7 @@ class Admin:
     @staticmethod
     def _refuse(error: Exception) -> tuple[Response, int]:
         text = f"missing field {error}" if isinstance(error, KeyError) else str(error)
-        return jsonify(error=text), error.status if isinstance(error, StripeError) else 400
+        return jsonify(error=text), error.status if isinstance(error, StripeError | AutopayError) else 400
 
     @staticmethod
     def _sent() -> dict[str, Any]:
@@ -97,6 +100,13 @@ class Admin:
 
     def deliveries(self) -> Response:
         return jsonify(deliveries=[d.as_json() for d in list(self.sandbox.stripe.deliveries)])
+
+    def transactions(self) -> Response:
+        found = self.sandbox.autopay.transactions(request.args.get("order"))
+        return jsonify(transactions=[t.as_json() for t in found])
+
+    def notices(self) -> Response:
+        return jsonify(deliveries=[d.as_json() for d in list(self.sandbox.autopay.deliveries)])
 
     def act(self, provider: str, name: str) -> Response | tuple[Response, int]:
         """Calls an action of a provider with the JSON object as its keyword arguments."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from local.sandbox.autopay_messages import AutopayError
 from local.sandbox.faults import HTTP_KINDS, PROVIDERS
 from local.sandbox.money import money
 from local.sandbox.stripe import StripeError
@@ -24,6 +25,13 @@ _MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 _SHOWN = 30
+_AGAIN = ("repeat", "Tell the shop again")
+# What can still happen to a transaction at Autopay by its status, as (action, label).
+_CAN_HAPPEN = {
+    "PENDING": [("settle", "Money arrives"), ("fail", "Payment fails")],
+    "SUCCESS": [_AGAIN, ("late_failure", "Late failure")],
+    "FAILURE": [_AGAIN],
+}
 Page = str | tuple[str, int] | BaseResponse
 
 
@@ -52,6 +60,7 @@ class Pages:
             ("/faults", self.faults, ["POST"]),
             ("/clock", self.clock, ["POST"]),
             ("/sales/<session_id>", self.sale, ["POST"]),
+            ("/transactions/<remote_id>", self.transaction, ["POST"]),
         ):
             routes.add_url_rule(path, view.__name__, view, methods=methods)
         return routes
@@ -71,6 +80,11 @@ class Pages:
                 for s in stripe.newest("checkout.session")
                 if s["status"] == "complete"
             ][:_SHOWN]
+            carts = [
+                {"session": s, "lines": stripe.lines[s["id"]]}
+                for s in stripe.newest("checkout.session")
+                if s["status"] == "open"
+            ][:_SHOWN]
             deliveries = list(reversed(stripe.deliveries))[:_SHOWN]
             types = {e["id"]: e["type"] for e in stripe.newest("event")}
         calls = self.sandbox.calls()
@@ -78,6 +92,12 @@ class Pages:
             "overview.html",
             links=links,
             sales=sales,
+            carts=carts,
+            transactions=[
+                {"transaction": t, "can": _CAN_HAPPEN[t.status]}
+                for t in reversed(self.sandbox.autopay.transactions()[-_SHOWN:])
+            ],
+            notices=list(reversed(self.sandbox.autopay.deliveries))[:_SHOWN],
             deliveries=deliveries,
             types=types,
             problem=problem,
@@ -115,11 +135,31 @@ class Pages:
                 stripe.refund(session_id)
             elif wish == "dispute":
                 stripe.dispute(session_id)
+            elif wish == "expire":
+                stripe.expire(session_id)
+                return redirect("/#carts", 303)
             else:
                 return self.overview(f"There is no action {wish!r}.", 400)
         except StripeError as error:
             return self.overview(str(error), 409)
         return redirect("/#sales", 303)
+
+    def transaction(self, remote_id: str) -> Page:
+        """What happens next to a payment at Autopay."""
+        autopay, wish = self.sandbox.autopay, request.form.get("do", "")
+        try:
+            with autopay.lock:
+                if wish in ("settle", "fail"):
+                    autopay.settle(remote_id, success=wish == "settle")
+                elif wish == "repeat":
+                    autopay.repeat(remote_id)
+                elif wish == "late_failure":
+                    autopay.late_failure(remote_id)
+                else:
+                    return self.overview(f"There is no action {wish!r}.", 400)
+        except AutopayError as error:
+            return self.overview(str(error), 409)
+        return redirect("/#transactions", 303)
 
     def mails(self) -> Page:
         to = request.args.get("to", "").strip()

@@ -11,6 +11,7 @@ from typing import Any
 from flask import Flask
 
 from local.sandbox.admin import Admin
+from local.sandbox.autopay import Autopay
 from local.sandbox.discourse import Discourse
 from local.sandbox.faults import Fault
 from local.sandbox.kit import Kit
@@ -26,11 +27,12 @@ from local.sandbox.world import Provider, World
 
 
 class Sandbox:
-    """Stands in for Stripe, SendGrid, an SMTP server, Kit, Discourse, Thinkific and any signed HTTP receiver.
+    """Stands in for Stripe, Autopay, SendGrid, an SMTP server, Kit, Discourse, Thinkific and any signed HTTP receiver.
 
     `clock` returns the time as an aware UTC datetime; `clock_file` holds whole seconds to add to it.
-    `webhook_url` is where Stripe's events go, signed with `webhook_secret`; `autosend=False` keeps them until
-    `stripe.deliver`. `port` and `smtp_port` 0 take free ports. `start` returns the URL; it is a context manager.
+    `webhook_url` is where Stripe's events go, signed with `webhook_secret`; `autopay` has its settings as
+    attributes. `autosend=False` keeps the events and Autopay's notifications until `deliver`. `port` and
+    `smtp_port` 0 take free ports. `start` returns the URL; it is a context manager.
     """
 
     def __init__(
@@ -46,13 +48,23 @@ class Sandbox:
     ) -> None:
         self.world = World(clock, seed, Path(clock_file) if clock_file else None)
         self.stripe = StripeSandbox(self.world, webhook_url, webhook_secret, autosend)
+        self.autopay = Autopay(self.world, autosend)
         self.sendgrid = SendGrid(self.world)
         self.kit = Kit(self.world)
         self.discourse = Discourse(self.world)
         self.thinkific = Thinkific(self.world)
         self.platform = Platform(self.world)
         self.providers: dict[str, Provider] = {
-            p.name: p for p in (self.stripe, self.sendgrid, self.kit, self.discourse, self.thinkific, self.platform)
+            p.name: p
+            for p in (
+                self.stripe,
+                self.autopay,
+                self.sendgrid,
+                self.kit,
+                self.discourse,
+                self.thinkific,
+                self.platform,
+            )
         }
         self._port, self._smtp_port = port, smtp_port
         self._http: HttpServer | None = None
@@ -85,12 +97,14 @@ class Sandbox:
             raise
         self._http.start()
         self.stripe.start()
+        self.autopay.start()
         return self.url
 
     def stop(self) -> None:
         """Closes both ports and drops whatever is held open. May be called twice."""
         self.world.stopping.set()
         self.stripe.stop()
+        self.autopay.stop()
         if self._http:
             self._http.stop()
         if self._smtp:

@@ -25,7 +25,7 @@ from local.sandbox.world import Provider, World
 _HTML = "<!doctype html><html><head><title>Just a moment</title></head><body><h1>We will be back</h1></body></html>"
 _GARBAGE = random.Random(7).randbytes(400)
 # Pages meant for people below a provider's prefix: no fault and no record, they are not calls to its API.
-_PAGES = ("/pay/", "/c/pay/", "/receipts/", "/invites/", "/welcome/")
+_PAGES = ("/pay/", "/c/", "/receipts/", "/invites/", "/welcome/")
 StartResponse = Callable[..., Any]
 
 

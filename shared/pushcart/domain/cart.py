@@ -23,11 +23,15 @@ MOST_ITEMS = 50
 #: Pieces of one item.
 MOST_PIECES = 99
 
+#: Two decimals at Stripe, which takes only amounts without any.
+WHOLE = frozenset({"ISK", "UGX"})
+
 Short = Annotated[str, Meta(max_length=200)]
 #: 64 bits, so that a quantity of any size is a number and not a body that cannot be read.
 Number = int | float
 
-_MAIL = re.compile(r"[^@\s<>\"',;:\\()\[\]|]{1,64}@[^@\s<>\"',;:\\()\[\]|]+\.[^@\s.<>\"',;:\\()\[\]|]{2,}")
+_WORD = r"[^@\s.<>\"',;:\\()\[\]|]"
+_MAIL = re.compile(rf"(?=[^@]{{1,64}}@){_WORD}+(\.{_WORD}+)*@({_WORD}+\.)+{_WORD}{{2,}}")
 
 
 class Item(msgspec.Struct):
@@ -192,7 +196,7 @@ def _options(number: int, item: Item, product: Product, problems: Problems) -> d
             code = "unknown_option" if value else "missing_option"
             text = f"{product.name}: choose the {option.name} from {known}."
             problems.add(code, text, item=number, field=option.name)
-    for name in item.options.keys() - {option.name for option in product.options}:
+    for name in sorted(item.options.keys() - {option.name for option in product.options}):
         problems.add("unknown_option", f"{product.name} has no option {name!r}.", item=number, field=name)
     return chosen
 
@@ -220,8 +224,8 @@ def _about_buyer(cart: Cart, problems: Problems, rules: Rules) -> None:
 
 
 def is_mail(text: str) -> bool:
-    """Whether `text` can be a mail address that every provider takes; at most 255 characters."""
-    return len(text) <= 255 and text.isprintable() and bool(_MAIL.fullmatch(text))
+    """Whether `text` can be a mail address that every provider takes; at most 255 characters, all of them ASCII."""
+    return len(text) <= 255 and text.isascii() and text.isprintable() and bool(_MAIL.fullmatch(text))
 
 
 def _rate(cart: Cart, catalogue: Catalogue, problems: Problems) -> ShippingRate | None:
@@ -263,10 +267,14 @@ def _eligible(discount: Discount) -> Callable[[Line], bool]:
 
 
 def discount_amount(lines: Sequence[Line], discount: Discount, currency: str) -> int:
-    """What the code takes off, in minor units: a percentage is rounded once, half up; never more than there is."""
+    """What the code takes off, in minor units: a percentage is rounded once, half up; never more than there is.
+
+    It is rounded to what can be paid: https://docs.stripe.com/currencies#three-decimal and #special-cases.
+    """
     counted = sum(line.amount_subtotal for line in lines if _eligible(discount)(line))
     if discount.percent is not None:
-        return (counted * discount.percent + 50) // 100
+        step = 10 if money.decimals(currency) == 3 else 100 if currency in WHOLE else 1
+        return min((counted * discount.percent + 50 * step) // (100 * step) * step, counted)
     assert discount.amount is not None, "a discount is a percentage or an amount"
     return min(money.to_minor(discount.amount, currency), counted)
 

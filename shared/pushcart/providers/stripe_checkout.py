@@ -14,6 +14,8 @@ from pushcart.domain import money
 from pushcart.domain.cart import Rules
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import Intent, Line, Order
+from pushcart.errors import CartRefused, ProviderRefused
+from pushcart.domain.selling import ShippingRate
 from pushcart.providers.stripe_payments import ITEM_KEY, ORDER_KEY, SKU_KEY, StripePayments
 from pushcart.providers.ways import Opened, cancelled_url, thank_you_url
 
@@ -34,12 +36,15 @@ class StripeCheckout:
         self._payments = payments
 
     def open(self, order: Order, catalogue: Catalogue, site: str) -> Opened:
-        """The session's id and address. Raises the `ProviderError`s."""
+        """The session's id and address. Raises the `ProviderError`s, and `CartRefused`."""
         assert order.intent is not None
         coupon = self._coupon(order.id, order.intent) if order.intent.amount_discount else None
         params = session_params(order, order.intent, catalogue, site, coupon)
         options: Any = {"idempotency_key": f"{order.id}.checkout"}
-        session = self._payments.ask(lambda client: client.v1.checkout.sessions.create(params, options).to_dict())
+        try:
+            session = self._payments.ask(lambda client: client.v1.checkout.sessions.create(params, options).to_dict())
+        except ProviderRefused as error:
+            raise _buyers_own(error) or error from None
         return Opened(session["id"], session["url"])
 
     def _coupon(self, order_id: str, intent: Intent) -> str:
@@ -55,6 +60,16 @@ class StripeCheckout:
         options: Any = {"idempotency_key": f"{order_id}.coupon"}
         coupon = self._payments.ask(lambda client: client.v1.coupons.create(params, options).to_dict())
         return str(coupon["id"])
+
+
+def _buyers_own(error: ProviderRefused) -> CartRefused | None:
+    """What Stripe refuses for the cart's sake, and not for the shop's. https://docs.stripe.com/error-codes"""
+    if error.details.get("field") == "customer_email":
+        text = "This mail address is not taken at the payment page; is it written right?"
+        return CartRefused([{"code": "bad_email", "message": text, "field": "email"}])
+    if error.details.get("reason") in ("amount_too_small", "amount_too_large"):
+        return CartRefused([{"code": str(error.details["reason"]), "message": error.message}])
+    return None
 
 
 def session_params(order: Order, intent: Intent, catalogue: Catalogue, site: str, coupon: str | None) -> Any:
@@ -82,19 +97,8 @@ def session_params(order: Order, intent: Intent, catalogue: Catalogue, site: str
         params["allow_promotion_codes"] = True  # Stripe takes one or the other
     if settings.shipping and any((sold := catalogue.product(line.sku)) and sold.ships for line in intent.lines):
         params["shipping_address_collection"] = {"allowed_countries": settings.shipping.countries}
-        params["shipping_options"] = [
-            {
-                "shipping_rate_data": {
-                    "type": "fixed_amount",
-                    "display_name": rate.name,
-                    "fixed_amount": {
-                        "amount": money.to_minor(rate.price, intent.currency),
-                        "currency": intent.currency.lower(),
-                    },
-                }
-            }
-            for rate in settings.shipping.rates
-        ]
+        rates = [_rate(rate, intent.currency, settings.automatic_tax) for rate in settings.shipping.rates]
+        params["shipping_options"] = [{"shipping_rate_data": rate} for rate in rates]
     return params
 
 
@@ -107,6 +111,17 @@ def _line(line: Line, tax: str | None) -> dict[str, Any]:
     if tax:
         price["tax_behavior"] = tax
     return {"quantity": line.quantity, "price_data": price}
+
+
+def _rate(rate: ShippingRate, currency: str, tax: str | None) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "type": "fixed_amount",
+        "display_name": rate.name,
+        "fixed_amount": {"amount": money.to_minor(rate.price, currency), "currency": currency.lower()},
+    }
+    if tax:
+        data["tax_behavior"] = tax
+    return data
 
 
 def stripe_locale(tag: str | None) -> str:

@@ -161,7 +161,7 @@ def _ours(error: stripe.StripeError) -> ProviderError:
     if isinstance(error, stripe.AuthenticationError | stripe.PermissionError):
         return ProviderRefused("Stripe", f"{message} Check the secret stripe-api-key.", status=status)
     if is_permanent(status):
-        return ProviderRefused("Stripe", message, status=status)
+        return ProviderRefused("Stripe", message, status=status, reason=error.code, field=getattr(error, "param", None))
     return ProviderUnavailable("Stripe", message, status=status, retry_after=_wait(error))
 
 

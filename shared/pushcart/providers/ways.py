@@ -24,7 +24,10 @@ class Way(Protocol):
     rules: Rules
 
     def open(self, order: Order, catalogue: Catalogue, site: str) -> Opened:
-        """Where the stored order is paid; the same again for the same order. Raises the `ProviderError`s."""
+        """Where the stored order is paid; the same again for the same order.
+
+        Raises the `ProviderError`s, and `CartRefused` when the provider would not take this cart from anybody.
+        """
 
 
 class LinkWay:

@@ -112,7 +112,7 @@ class Intake:
     def check(self, order_id: str) -> str | None:
         """Looks at the payment of an unpaid checkout whose time has come; the order's id when it changed.
 
-        A provider that cannot be asked is asked again in ten minutes.
+        A provider that cannot be asked is asked again in ten minutes, for two weeks; then a human has to look.
         """
         order = self._orders.get(order_id)
         now = to_instant(self._clock())
@@ -122,11 +122,16 @@ class Intake:
             self.sync(order.payment.provider, order.session_id or "", "a look at the payment", known=order.id)
         except ProviderError as error:
             log.warning("the payment of order %s could not be looked at: %s", order_id, error.message)
+            text = f"for two weeks it could not be found out whether this was paid: {error.message}"
 
             def put_off_the_look(fresh: Order) -> None:
-                if fresh.check_at == order.check_at:
-                    fresh.check_at = later(now, CHECK_AGAIN)
-                    steps.settle(fresh, now)
+                if fresh.check_at != order.check_at:
+                    return
+                fresh.check_at = later(now, CHECK_AGAIN)
+                if later(fresh.created_at, payment.CHECK_FOR) <= now:
+                    fresh.check_at = None
+                    attention.require(fresh, "payment_unknown", "", text, now)
+                steps.settle(fresh, now)
 
             self._orders.change(order_id, put_off_the_look)
         return order_id
@@ -193,12 +198,12 @@ class Intake:
         return True
 
     def _remind(self, order: Order, now: Instant) -> None:
-        """Plans one mail about a cart that was left, for a buyer who asked for it and has not bought elsewhere."""
+        """Plans one mail about a cart that was left, for a buyer who asked for it and whom it would not annoy."""
         template = self._catalogue().checkout.reminder
         if not (template and order.intent and order.intent.remind and order.email):
             return
         others = self._orders.list({"email": order.email}, since=later(order.created_at, -REMIND_ONCE_IN)).items
-        if any(_bought_or_reminded(other, order) for other in others):
+        if any(_needless(other, order) for other in others):
             return
         planning.plan_reminder(order, template, now)
         steps.settle(order, now)
@@ -244,9 +249,16 @@ def _never_began(order: Order | None) -> PaymentFacts | None:
     )
 
 
-def _bought_or_reminded(other: Order, order: Order) -> bool:
-    bought = other.payment_status in payment.RECEIVED and other.updated_at >= order.created_at
-    return other.id != order.id and (bought or any(step.phase is Phase.REMINDER for step in other.steps))
+def _needless(other: Order, order: Order) -> bool:
+    """Whether `other` of the same buyer makes a reminder of `order` needless: bought, reminded of, or a later cart.
+
+    Of two carts that end at the same moment only the later is reminded of, whoever looks first.
+    """
+    if other.id == order.id:
+        return False
+    newer = other.intent is not None and (other.created_at, other.id) > (order.created_at, order.id)
+    reminded = any(step.phase is Phase.REMINDER for step in other.steps)
+    return newer or reminded or other.payment_status in payment.RECEIVED
 
 
 def _foreign(facts: PaymentFacts, catalogue: Catalogue, *, ours: bool) -> bool:

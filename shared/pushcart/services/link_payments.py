@@ -56,7 +56,13 @@ class LinkPayments:
     def _facts(self, order: Order, notices: list[Notice]) -> PaymentFacts:
         assert order.intent is not None
         assert order.payment is not None
-        intent, paid = order.intent, [notice for notice in notices if notice.status == "paid"]
+        intent = order.intent
+        asked = intent.amount_total, intent.currency
+        # What was asked for leads, so that it does not matter whether another sum came before or after it.
+        paid = sorted(
+            (notice for notice in notices if notice.status == "paid"),
+            key=lambda notice: (notice.amount, notice.currency) != asked,
+        )
         first = paid[0] if paid else None
         return PaymentFacts(
             provider=self._provider,

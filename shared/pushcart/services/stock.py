@@ -30,10 +30,14 @@ Pieces = dict[str, int]
 
 
 class Held(msgspec.Struct):
-    """What one order has of a product, by choice; `until` is None once it was sold."""
+    """What one order has of a product, by choice; `until` is None once it was sold.
+
+    `over` is what of a sale went beyond the stock. It is kept, so that whoever looks again is told the same.
+    """
 
     pieces: Pieces
     until: Instant | None = None
+    over: Pieces = {}
 
 
 class Sheet(msgspec.Struct, kw_only=True):
@@ -43,9 +47,13 @@ class Sheet(msgspec.Struct, kw_only=True):
     version: int = 0
     orders: dict[str, Held] = {}
 
-    def taken(self, choice: str, without: str = "") -> int:
-        """How many of a choice are held or sold, not counting the order `without`."""
-        return sum(held.pieces.get(choice, 0) for order, held in self.orders.items() if order != without)
+    def taken(self, choice: str) -> int:
+        """How many of a choice are held or sold."""
+        return sum(held.pieces.get(choice, 0) for held in self.orders.values())
+
+    def over(self, choice: str) -> int:
+        """How many of a choice were sold beyond the stock."""
+        return sum(held.over.get(choice, 0) for held in self.orders.values())
 
 
 class Short(msgspec.Struct):
@@ -138,29 +146,39 @@ class Stock:
     def _put(self, sku: str, order_id: str, held: Held | None, *, limited: bool) -> list[Short]:
         """Writes what one order has of a product; what is short. With `limited` nothing is written then."""
         while True:
-            now = to_instant(self._clock())
             sheet = self._sheet(sku)
             before = sheet.orders.get(order_id)
-            if before == held:
+            if held is None and before is None:
                 return []
-            sheet = _current(sheet, now)
+            if held and before and (held.pieces, held.until) == (before.pieces, before.until):
+                return [Short(sku, name, 0) for name in before.over]
+            sheet = _current(sheet, to_instant(self._clock()))
             sheet.orders.pop(order_id, None)
-            short = self._short(sheet, held, order_id) if held else []
-            if short and limited:
-                return short
+            short: list[Short] = []
             if held:
+                short = self._short(sheet, held, limited=limited)
+                if short and limited:
+                    return short
                 sheet.orders[order_id] = held
             if self._save(sheet):
                 return short
 
-    def _short(self, sheet: Sheet, held: Held, order_id: str) -> list[Short]:
-        product = self._catalogue().product(sheet.id)
+    def _short(self, sheet: Sheet, held: Held, *, limited: bool) -> list[Short]:
+        """What is short for `held`, which the sheet does not list yet; what a sale goes beyond is noted in it.
+
+        What an earlier sale went beyond the stock was told with that one.
+        """
+        product, short, held.over = self._catalogue().product(sheet.id), [], {}
         limits = product.stock if product and product.stock is not None else {}
-        short = []
         for name, count in held.pieces.items():
             limit = limits.get(name) if isinstance(limits, dict) else limits
-            if limit is not None and sheet.taken(name, without=order_id) + count > limit:
-                short.append(Short(sheet.id, name, max(limit - sheet.taken(name, without=order_id), 0)))
+            if limit is None or (held.until and not limited):
+                continue
+            left = limit - sheet.taken(name) + (0 if limited else sheet.over(name))
+            if count > left:
+                short.append(Short(sheet.id, name, max(left, 0)))
+                if not limited:
+                    held.over[name] = min(count - left, count)
         return short
 
     def _save(self, sheet: Sheet) -> bool:

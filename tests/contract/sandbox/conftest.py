@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -28,10 +28,13 @@ class Clock:
 
 
 class Webhook:
-    """A webhook on a free port. Answers with `statuses` in turn, then with 200; keeps what it got."""
+    """A webhook on a free port. Answers with `statuses` in turn, then with 200; keeps what it got.
+
+    `answer` makes the body of an answer from the body of a call."""
 
     def __init__(self) -> None:
         self.statuses: list[int] = []
+        self.answer: Callable[[bytes], bytes] = lambda body: b""
         self.got: list[tuple[bytes, dict[str, str]]] = []
         outer = self
 
@@ -40,8 +43,10 @@ class Webhook:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.got.append((body, dict(self.headers)))
                 self.send_response(outer.statuses.pop(0) if outer.statuses else 200)
-                self.send_header("Content-Length", "0")
+                said = outer.answer(body)
+                self.send_header("Content-Length", str(len(said)))
                 self.end_headers()
+                self.wfile.write(said)
 
             def log_message(self, format: str, *args: object) -> None:
                 """Quiet."""
@@ -80,6 +85,9 @@ def sb(shared: tuple[Sandbox, Clock]) -> Iterator[Sandbox]:
     sandbox.stripe.webhook_url, sandbox.stripe.api_version = None, API_VERSION
     sandbox.platform.secret, sandbox.kit.sequences = None, None
     sandbox.sendgrid.templates.clear()
+    sandbox.autopay.configure(
+        service_id="123456", key="sandbox-autopay-key", itn_url=None, return_url=None, autosend=False
+    )
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_a_session_of_the_cart_leads_back_to_the_shop(sb: Sandbox, api: stripe.S
 
 
 def test_an_address_is_asked_for_when_the_link_ships(sb: Sandbox, shirt: dict) -> None:
-    link = sb.stripe.add_payment_link([shirt], shipping_countries=["PL"], shipping_amount=990)
+    link = sb.stripe.add_payment_link([shirt], shipping_countries=["PL", "DE"], shipping_amount=990)
     browser = Browser(link["url"])
     assert "Where it goes" in browser.page.text
     assert "9.90 EUR" in browser.page.text

@@ -24,6 +24,7 @@ class StripeSandbox(AfterSale, Provider):
     actions = (
         "add_payment_link",
         "open_session",
+        "recover",
         "buy",
         "settle",
         "decline",

@@ -1,7 +1,10 @@
-"""What happens after a sale: refunds, refunds that fail, disputes, and events of other products."""
+"""What happens after a sale: refunds, refunds that fail, disputes, and events of other products.
+
+And after no sale: an expired session that its buyer takes up again."""
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from local.sandbox.stripe import payment_objects as shape
@@ -26,10 +29,42 @@ DISPUTE_REASONS = (
     "subscription_canceled",
     "unrecognized",
 )
+# What a recovered session has of the expired one; its discount is not among it.
+_RECOVERED = (
+    "automatic_tax",
+    "billing_address_collection",
+    "cancel_url",
+    "client_reference_id",
+    "customer_email",
+    "locale",
+    "metadata",
+    "phone_number_collection",
+    "shipping_address_collection",
+    "shipping_options",
+    "success_url",
+)
 
 
 class AfterSale(Checkout):
     """Every action returns an `Outcome(object, events)`."""
+
+    def recover(self, session: str | Object) -> Object:
+        """A new open session like the expired one. Raises StripeError when that one cannot be recovered (any more)."""
+        with self.lock:
+            left = self.find_session(session, status="expired")
+            recovery = (left["after_expiration"] or {}).get("recovery") or {}
+            if not recovery.get("url") or recovery["expires_at"] <= self.world.timestamp():
+                raise StripeError(400, "This Session cannot be recovered.")
+            taken = {name: copy.deepcopy(left[name]) for name in _RECOVERED}
+            lines = [line | {"amount_discount": 0} for line in self.copy_lines(self.lines[left["id"]])]
+            fresh = self.make_session(
+                lines,
+                recovered_from=left["id"],
+                **taken,
+                allow_promotion_codes=recovery["allow_promotion_codes"],
+            )
+            self.intent_data[fresh["id"]] = self._intent_data(left)
+            return copy.deepcopy(fresh)
 
     @action
     def refund(

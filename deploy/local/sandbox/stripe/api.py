@@ -12,6 +12,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 from stripe.params import (
     ChargeListParams,
+    CouponListParams,
     DisputeListParams,
     EventListParams,
     PaymentIntentListParams,
@@ -19,18 +20,20 @@ from stripe.params import (
     PriceListParams,
     ProductListParams,
     RefundListParams,
+    ShippingRateListParams,
     WebhookEndpointListParams,
 )
 from stripe.params.checkout import SessionListParams
 
+from local.sandbox.stripe import offers, writes
 from local.sandbox.stripe import params as check
-from local.sandbox.stripe import writes
 from local.sandbox.stripe.after_sale import AfterSale
 from local.sandbox.stripe.catalogue_objects import Object
 from local.sandbox.stripe.errors import StripeError
 from local.sandbox.stripe.expand import envelope, expanded
 from local.sandbox.stripe.idempotency import IdempotencyKeys, Stored
 from local.sandbox.stripe.payment_objects import API_VERSION
+from local.sandbox.stripe.sessions import create_session
 from local.sandbox.stripe.state import NO_REQUEST
 
 _KEY = re.compile(r"(sk|rk)_test_\w+")
@@ -44,6 +47,8 @@ _LISTS: dict[str, tuple[str, type, tuple[str, ...]]] = {
         SessionListParams,
         ("status", "payment_link", "payment_intent", "customer"),
     ),
+    "coupons": ("coupon", CouponListParams, ()),
+    "shipping_rates": ("shipping_rate", ShippingRateListParams, ("active",)),
     "payment_intents": ("payment_intent", PaymentIntentListParams, ("customer",)),
     "charges": ("charge", ChargeListParams, ("payment_intent", "customer", "transfer_group")),
     "refunds": ("refund", RefundListParams, ("payment_intent", "charge")),
@@ -55,7 +60,9 @@ _CREATES: dict[str, Callable[..., Object]] = {
     "products": writes.create_product,
     "prices": writes.create_price,
     "payment_links": writes.create_payment_link,
-    "checkout/sessions": writes.create_session,
+    "checkout/sessions": create_session,
+    "coupons": offers.create_coupon,
+    "shipping_rates": offers.create_shipping_rate,
     "refunds": writes.create_refund,
     "webhook_endpoints": writes.create_webhook_endpoint,
 }
@@ -90,6 +97,7 @@ class Api:
                 defaults={"path": path},
             )
         rule("/v1/checkout/sessions/<object_id>/expire", "expire", self._endpoint(self._expire), methods=["POST"])
+        rule("/v1/coupons/<object_id>", "delete_coupon", self._endpoint(self._delete_coupon), methods=["DELETE"])
         rule("/v1/account", "account", self._endpoint(self._account))
         rule("/v1/<path:path>", "unknown", self._endpoint(self._unknown), methods=["GET", "POST", "DELETE"])
 
@@ -223,6 +231,11 @@ class Api:
                 f"Session has a status of `{session['status']}`.",
             )
         return self.sb.expire(session).object
+
+    def _delete_coupon(self, params: dict[str, Any], object_id: str) -> Object:
+        """Sessions that have it keep their discount."""
+        self.sb.drop(self.sb.find("coupon", object_id))
+        return {"id": object_id, "object": "coupon", "deleted": True}
 
     def _account(self, params: dict[str, Any]) -> Object:
         return {

@@ -40,7 +40,8 @@ class Catalogue(Events):
             if shipping_countries:
                 fields["shipping_address_collection"] = {"allowed_countries": list(shipping_countries)}
             if shipping_amount is not None:
-                fields["shipping_options"] = [self.shipping_option(shipping_amount)]
+                rate = self.make_rate("Shipping", shipping_amount, prices[0]["currency"])
+                fields["shipping_options"] = [self.shipping_option(rate)]
             if success_url:
                 fields["after_completion"] = {"redirect": {"url": success_url}, "type": "redirect"}
             return copy.deepcopy(self.make_link(link_id, lines, **fields))
@@ -51,8 +52,13 @@ class Catalogue(Events):
             shape.payment_link(link_id, lines[0]["currency"], f"{self.world.url}/stripe/pay/{link_id}", **fields)
         )
 
-    def shipping_option(self, amount: int) -> Object:
-        return {"shipping_amount": amount, "shipping_rate": self.world.ids.stripe("shr_")}
+    def make_rate(self, name: str, amount: int, currency: str, **fields: Any) -> Object:
+        rate_id = self.world.ids.stripe("shr_")
+        return self.keep(shape.shipping_rate(rate_id, self.world.timestamp(), name, amount, currency, **fields))
+
+    @staticmethod
+    def shipping_option(rate: Object) -> Object:
+        return {"shipping_amount": rate["fixed_amount"]["amount"], "shipping_rate": rate["id"]}
 
     def _item_price(self, item: Item) -> Object:
         product_id = item.get("product_id") or self.world.ids.stripe("prod_")
@@ -90,13 +96,3 @@ class Catalogue(Events):
     def copy_lines(self, lines: list[Object]) -> list[Object]:
         """The same lines for another owner: each sale has line items with ids of its own."""
         return [copy.deepcopy(line) | {"id": self.world.ids.stripe("li_")} for line in lines]
-
-    def discount(self, lines: list[Object], amount: int) -> None:
-        """Spreads a discount over the lines in proportion; the last line takes the rounding."""
-        whole, left = sum(line["amount_subtotal"] for line in lines), amount
-        for line in lines[:-1]:
-            part = amount * line["amount_subtotal"] // whole if whole else 0
-            line["amount_discount"], left = part, left - part
-        lines[-1]["amount_discount"] = left
-        for line in lines:
-            line["amount_total"] = line["amount_subtotal"] - line["amount_discount"]

@@ -129,3 +129,42 @@ def payment_link(link_id: str, currency: str, url: str, **fields: Any) -> Object
         "url": url,
         **fields,
     }
+
+
+def coupon(coupon_id: str, created: int, **fields: Any) -> Object:
+    return {
+        "id": coupon_id,
+        "object": "coupon",
+        "amount_off": None,
+        "created": created,
+        "currency": None,
+        "duration": "once",
+        "duration_in_months": None,
+        "livemode": False,
+        "max_redemptions": None,
+        "metadata": {},
+        "name": None,
+        "percent_off": None,
+        "redeem_by": None,
+        "times_redeemed": 0,
+        "valid": True,
+        **fields,
+    }
+
+
+def shipping_rate(rate_id: str, created: int, name: str, amount: int, currency: str, **fields: Any) -> Object:
+    return {
+        "id": rate_id,
+        "object": "shipping_rate",
+        "active": True,
+        "created": created,
+        "delivery_estimate": None,
+        "display_name": name,
+        "fixed_amount": {"amount": amount, "currency": currency},
+        "livemode": False,
+        "metadata": {},
+        "tax_behavior": "unspecified",
+        "tax_code": None,
+        "type": "fixed_amount",
+        **fields,
+    }

@@ -6,16 +6,18 @@ import copy
 from typing import Any
 
 from local.sandbox.stripe import payment_objects as shape
-from local.sandbox.stripe.catalogue import Catalogue
 from local.sandbox.stripe.catalogue_objects import Object
 from local.sandbox.stripe.errors import StripeError
 from local.sandbox.stripe.state import Outcome, action
+from local.sandbox.stripe.totals import Totals, spread
 
 DEFAULT_BUYER = {"email": "jenny.rosen@example.com", "name": "Jenny Rosen", "country": "PL"}
 _STREET = {"line1": "ul. Prosta 51", "city": "Warszawa", "postal_code": "00-838"}
+#: How long an expired session can be taken up again: 30 days (docs.stripe.com/payments/checkout/abandoned-carts).
+_RECOVERABLE = 30 * 86400
 
 
-class Checkout(Catalogue):
+class Checkout(Totals):
     """The buyer's side. Every action returns an `Outcome(object, events)`."""
 
     def open_session(self, payment_link: str | Object, **fields: Any) -> Object:
@@ -66,22 +68,13 @@ class Checkout(Catalogue):
             )
         )
         self.lines[session_id] = lines
-        if session["shipping_options"]:
-            self._total(session, discount=0)
+        self.add_up(session, lines, self.option_of(session), with_tax=False)
         return session
 
-    def _total(self, session: Object, discount: int) -> None:
-        shipping = session["shipping_options"][0] if session["shipping_options"] else None
-        amount = shipping["shipping_amount"] if shipping else 0
-        if shipping:
-            session["shipping_cost"] = {
-                "amount_subtotal": amount,
-                "amount_tax": 0,
-                "amount_total": amount,
-                "shipping_rate": shipping["shipping_rate"],
-            }
-        session["total_details"] = {"amount_discount": discount, "amount_shipping": amount, "amount_tax": 0}
-        session["amount_total"] = session["amount_subtotal"] - discount + amount
+    def forget(self, session: Object) -> None:
+        """Takes back a session that came to nothing."""
+        self.drop(session)
+        del self.lines[session["id"]]
 
     @action
     def buy(
@@ -89,11 +82,12 @@ class Checkout(Catalogue):
         payment_link: str | Object | None = None,
         *,
         session: str | Object | None = None,
-        email: str = DEFAULT_BUYER["email"],
+        email: str | None = None,
         name: str = DEFAULT_BUYER["name"],
         locale: str | None = None,
-        country: str = DEFAULT_BUYER["country"],
+        country: str | None = None,
         shipping: bool | Object | None = None,
+        shipping_rate: str | int | None = None,
         phone: str | None = None,
         delayed: bool = False,
         amount_off: int = 0,
@@ -102,24 +96,28 @@ class Checkout(Catalogue):
     ) -> Object:
         """Completes a session: the given one, or a new one of the payment link. Returns the session.
 
-        `shipping` is {name, address}, or True for a plausible one (the default when the session asks for an
-        address). `delayed` leaves the payment processing until `settle`. `amount_off` is a discount in minor
-        units, `free` one of all of it: nothing is charged then, and there is no payment intent.
+        `email` counts unless the session fixes it. `shipping` is {name, address}, or True for a plausible one (the
+        default when the session asks for an address); `shipping_rate` is one of its options by place, rate id or
+        name, the first by default. `delayed` leaves the payment processing until `settle`. `amount_off` is a
+        discount in minor units, `free` one of all of it: nothing is charged then, and there is no payment intent.
         """
         if (payment_link is None) == (session is None):
             raise ValueError("buy needs either a payment_link or a session")
         if session is None:
             session = self.open_session(payment_link or "", client_reference_id=client_reference_id)
         bought = self.find_session(session, status="open")
-        home = shape.address(country, **_STREET)
+        option = self.option_of(bought, shipping_rate)
+        home = shape.address(country or self.countries_of(bought)[0], **_STREET)
         if shipping is None:
             shipping = bought["shipping_address_collection"] is not None
         sent_to = {"address": home, "name": name} if shipping is True else self._shipping(shipping)
-        whole = bought["amount_subtotal"]
-        discount = whole + bought["total_details"]["amount_shipping"] if free else amount_off
-        if not 0 <= discount <= whole + bought["total_details"]["amount_shipping"]:
+        whole, sending = bought["amount_subtotal"], option["shipping_amount"] if option else 0
+        discount = whole + sending if free else amount_off
+        if not 0 <= discount <= whole + sending:
             raise ValueError(f"amount_off must be between 0 and {whole}")
-        self._take_off(bought, discount)
+        self.redeem(bought)
+        self._take_off(bought, discount, option)
+        email = self.fixed_email(bought) or email or bought["customer_email"] or DEFAULT_BUYER["email"]
         bought |= {
             "status": "complete",
             "url": None,
@@ -141,20 +139,39 @@ class Checkout(Catalogue):
         assert isinstance(given, dict)
         return {"name": given["name"], "address": shape.address(**given["address"])}
 
-    def _take_off(self, session: Object, discount: int) -> None:
-        if not discount:
-            return
-        goods = min(discount, session["amount_subtotal"])
-        self.discount(self.lines[session["id"]], goods)
-        session["discounts"] = [{"coupon": None, "promotion_code": None}]
-        if discount > goods:
-            session["shipping_options"][0]["shipping_amount"] -= discount - goods
-        self._total(session, goods)
+    def _take_off(self, session: Object, discount: int, option: Object | None) -> None:
+        lines = self.lines[session["id"]]
+        if discount:
+            goods = min(discount, session["amount_subtotal"])
+            spread(lines, goods)
+            session["discounts"] = [{"coupon": None, "promotion_code": None}]
+            if option and discount > goods:
+                option["shipping_amount"] -= discount - goods
+        self.add_up(session, lines, option, with_tax=True)
+
+    @staticmethod
+    def fixed_email(session: Object) -> str | None:
+        """The address the buyer cannot change: a payment link's is only filled in."""
+        return None if session["payment_link"] else session["customer_email"]
+
+    @staticmethod
+    def countries_of(session: Object) -> list[str]:
+        """The countries a parcel may go to, the likely one first; any at all leaves the default buyer's."""
+        allowed = (session["shipping_address_collection"] or {}).get("allowed_countries")
+        return sorted(allowed or [DEFAULT_BUYER["country"]], key=lambda code: code != DEFAULT_BUYER["country"])
+
+    @staticmethod
+    def takes_transfers(session: Object) -> bool:
+        """Whether the buyer may pay by a bank transfer, whose money comes later."""
+        allowed, excluded = session["allowed_payment_method_types"], session["excluded_payment_method_types"]
+        return "sepa_debit" not in (excluded or ()) and (not allowed or "sepa_debit" in allowed)
 
     def _intent(self, session: Object, sent_to: Object | None) -> Object:
         """The session's payment intent; one that was declined before is used again."""
         if session["payment_intent"]:
-            return self.find("payment_intent", session["payment_intent"])
+            tried = self.find("payment_intent", session["payment_intent"])
+            tried["amount"] = session["amount_total"]
+            return tried
         ids = self.world.ids
         shipping = sent_to and {**sent_to, "carrier": None, "phone": None, "tracking_number": None}
         intent = self.keep(
@@ -288,6 +305,12 @@ class Checkout(Catalogue):
 
     def _expire(self, session: Object) -> Object:
         session |= {"status": "expired", "url": None}
+        recovery = (session["after_expiration"] or {}).get("recovery")
+        if recovery and recovery["enabled"]:
+            recovery |= {
+                "expires_at": self.world.timestamp() + _RECOVERABLE,
+                "url": f"{self.world.url}/stripe/c/recover/{session['id']}",
+            }
         self.emit("checkout.session.expired", session)
         return session
 

@@ -19,6 +19,8 @@ _EXPANDABLE = {
     "dispute": {"charge", "payment_intent"},
     "price": {"product"},
     "product": {"default_price"},
+    # Parts of a session, which have no kind of their own.
+    "": {"shipping_rate", "coupon"},
 }
 
 
@@ -53,15 +55,24 @@ def _expand(state: State, node: Object, parts: list[str], path: str) -> None:
     included = _included(state, node, key)
     if included is not None:
         node[key] = node.get(key) or included
-    elif key not in _EXPANDABLE.get(node.get("object", ""), ()) and not (rest and isinstance(node.get(key), dict)):
+    elif key not in _EXPANDABLE.get(node.get("object", ""), ()) and not (rest and _nested(node, key)):
         raise _refused(path)
-    value: Any = node[key]
+    value: Any = node.get(key)
+    if isinstance(value, list):
+        for item in value:
+            _expand(state, item, rest, path)
+        return
     if isinstance(value, str):
         found = state.lookup(value)
         if found is not None:
             value = node[key] = copy.deepcopy(found)
     if rest and isinstance(value, dict):
         _expand(state, value, rest, path)
+
+
+def _nested(node: Object, key: str) -> bool:
+    """Whether the path may go on below: null is fine, as when a session has no shipping cost."""
+    return key in node and (node[key] is None or isinstance(node[key], dict | list))
 
 
 def _included(state: State, node: Object, key: str) -> Object | None:

@@ -76,10 +76,31 @@ def _text(annotation: Any) -> str:
     return annotation.__forward_arg__ if isinstance(annotation, typing.ForwardRef) else str(annotation)
 
 
-def required(params: dict[str, Any], name: str) -> Any:
+def required(params: dict[str, Any], name: str, param: str | None = None) -> Any:
+    """A parameter that has to be there; `param` is its full name, where it is nested."""
     if params.get(name) in (None, ""):
-        raise StripeError(400, f"Missing required param: {name}.", code="parameter_missing", param=name)
+        where = param or name
+        raise StripeError(400, f"Missing required param: {where}.", code="parameter_missing", param=where)
     return params[name]
+
+
+def one_of(values: list[str], declared: type, key: str, param: str) -> None:
+    """Refuses a value that the SDK's parameter class, which lists Stripe's own, does not list for `key`."""
+    known = re.findall(r"'([^']+)'", _text(declared.__annotations__[key]))
+    for value in values:
+        if value not in known:
+            raise StripeError(400, f"Invalid {param}: must be one of {', '.join(known)}", param=param)
+
+
+def web_address(params: dict[str, Any], name: str) -> None:
+    """Refuses an address without its scheme, if there is one at all."""
+    if params.get(name) and not re.match(r"https?://[^/\s]", params[name]):
+        raise StripeError(
+            400,
+            "Invalid URL: An explicit scheme (such as https) must be provided.",
+            code="url_invalid",
+            param=name,
+        )
 
 
 def integer(

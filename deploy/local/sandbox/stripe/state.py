@@ -83,6 +83,9 @@ class State:
         self._tables.setdefault(obj["object"], {})[obj["id"]] = obj
         return obj
 
+    def drop(self, obj: Object) -> None:
+        del self._tables[obj["object"]][obj["id"]]
+
     def set_currency_option(self, price_id: str, currency: str, unit_amount: int) -> None:
         """Gives a price an amount in a further currency, in minor units. Shown only when it is expanded."""
         self._currency_options.setdefault(price_id, {})[currency.lower()] = {
