@@ -33,7 +33,7 @@ class EventId(click.ParamType):
     name = "event id"
 
     def convert(self, value: str, param: click.Parameter | None, context: click.Context | None) -> str:
-        if not re.fullmatch(r"[a-z]+:[A-Za-z0-9_-]+", value):
+        if not re.fullmatch(r"[a-z]+:[A-Za-z0-9._-]+", value):
             self.fail(f"{value!r} is no event id; they look like stripe:evt_1Abc.", param, context)
         return value
 

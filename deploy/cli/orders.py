@@ -122,8 +122,7 @@ def _show_head(order: Json) -> None:
         parts = (order["shipping"]["name"], *(address[key] for key in ("line1", "line2", "postal_code", "city")))
         say(f"  Goes to     {', '.join(part for part in (*parts, address['country']) if part)}")
     if payment.get("payment_intent"):
-        test = "" if payment["livemode"] else "test/"
-        say(f"  At Stripe   https://dashboard.stripe.com/{test}payments/{payment['payment_intent']}")
+        say(f"  At {payment['provider'].capitalize():<9}{_payment_page(payment)}")
 
 
 def _paid(payment: Json) -> str:
@@ -131,6 +130,14 @@ def _paid(payment: Json) -> str:
     if payment.get("amount_refunded"):
         text += f", {amount(payment['amount_refunded'], payment['currency'])} of it given back"
     return text
+
+
+def _payment_page(payment: Json) -> str:
+    """Where Stripe shows the payment; of another provider, the payment's number there."""
+    if payment["provider"] != "stripe":
+        return str(payment["payment_intent"])
+    test = "" if payment["livemode"] else "test/"
+    return f"https://dashboard.stripe.com/{test}payments/{payment['payment_intent']}"
 
 
 def _show_lines(order: Json) -> None:

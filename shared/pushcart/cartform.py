@@ -50,6 +50,8 @@ def read(event: Any) -> Cart:
         cart = msgspec.json.decode(event.body, type=Cart)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadRequest(f"The cart cannot be read: {error}") from None
+    except RecursionError:
+        raise BadRequest("The cart cannot be read: it is nested too deeply.") from None
     if b"\\u0000" in event.body or b"\0" in event.body:
         raise BadRequest("The cart holds a NUL character, which no name of ours has.")
     return cart

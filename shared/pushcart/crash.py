@@ -21,6 +21,7 @@ class Point(StrEnum):
     EVENT_READ = "event_read"  # taken from the inbox, nothing asked or written yet
     ORDER_WRITTEN = "order_written"  # the event changed the order, the inbox does not know
     EVENT_APPLIED = "event_applied"  # the inbox knows, no step has run
+    STOCK_HELD = "stock_held"  # a checkout holds its pieces, its order is not stored
     ORDER_STORED = "order_stored"  # a checkout's order is stored, nobody has been asked for a payment
     SESSION_CREATED = "session_created"  # the provider has the checkout, the order does not know
     SESSION_NOTED = "session_noted"  # the order knows, the buyer has no answer

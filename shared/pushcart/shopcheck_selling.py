@@ -175,21 +175,12 @@ def _providers(checkout: dict[Any, Any], currency: Any, products: list[_Placed])
         if name not in known:
             found.append((place, f"there is no provider {name}; known are {', '.join(known)}"))
             continue
-        takes = _currencies(name)
+        takes = paylinks.provider(name).currencies
         sold = [("shop.currency", currency)]
         sold += [(f"{where}.currency", product.get("currency")) for where, product in products]
         found += [
             (where, f"{name}, which is under checkout.pay_with, takes no {code}, only {', '.join(sorted(takes))}")
             for where, code in sold
-            if takes and isinstance(code, str) and code not in takes
+            if isinstance(code, str) and code not in takes
         ]
     return found
-
-
-def _currencies(name: str) -> frozenset[str]:
-    """What the provider takes; nothing where its packages are missing."""
-    try:
-        return paylinks.provider(name).currencies
-    except ModuleNotFoundError:
-        # Every function reads shop.yml, and one that never speaks to the provider is built without its packages.
-        return frozenset()

@@ -143,13 +143,9 @@ def test_a_provider_takes_only_its_currencies():
     assert shopfile.parse(text.replace("[autopay, stripe]", "[stripe]"))
 
 
-def test_only_a_provider_that_is_named_is_imported_and_one_without_its_packages_is_not_asked(monkeypatch):
-    """A function that sends mails reads shop.yml, and its image holds nothing of the providers'."""
+def test_only_a_provider_that_is_named_is_imported_and_none_of_its_packages(monkeypatch):
+    """Every function reads shop.yml, and few ever speak to the provider."""
     monkeypatch.setitem(sys.modules, "defusedxml.ElementTree", None)
-    monkeypatch.delitem(sys.modules, "pushcart.providers.paylinks.autopay", raising=False)
-    assert shopfile.parse(SELLING)
-    assert "pushcart.providers.paylinks.autopay" not in sys.modules
-    monkeypatch.undo()
     monkeypatch.delitem(sys.modules, "pushcart.providers.paylinks.autopay", raising=False)
     assert shopfile.parse(changed(("[autopay, stripe]", "[stripe]")))
     assert "pushcart.providers.paylinks.autopay" not in sys.modules

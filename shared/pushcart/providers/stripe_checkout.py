@@ -14,8 +14,8 @@ from pushcart.domain import money
 from pushcart.domain.cart import Rules
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import Intent, Line, Order
-from pushcart.errors import CartRefused, ProviderRefused
 from pushcart.domain.selling import ShippingRate
+from pushcart.errors import CartRefused, ProviderRefused
 from pushcart.providers.stripe_payments import ITEM_KEY, ORDER_KEY, SKU_KEY, StripePayments
 from pushcart.providers.ways import Opened, cancelled_url, thank_you_url
 

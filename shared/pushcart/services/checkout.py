@@ -103,6 +103,7 @@ class Checkout:
             fresh = self._made(order_id, wanted, quote, pay, now)
             assert fresh.check_at is not None
             self._hold(fresh, later(fresh.check_at, 60))
+            point(Point.STOCK_HELD)
             if self._orders.add(fresh):
                 point(Point.ORDER_STORED)
                 return fresh

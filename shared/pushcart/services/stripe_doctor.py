@@ -139,7 +139,10 @@ class StripeDoctor:
             else:
                 checks += [_fail(name, f"{id}: {what}", "correct it at Stripe or in shop.yml") for what in wrong]
         if not any((sold.price, sold.product, sold.payment_link)):
-            return [Check(name=name, status="skip", text="shop.yml names nothing at Stripe that sells it")]
+            text = "shop.yml names nothing at Stripe that sells it"
+            if self._catalogue.site.checkout:
+                text += "; the shop's own checkout does"
+            return [Check(name=name, status="skip", text=text)]
         return checks or [_pass(name, f"for {money.plain(self._amount(product), self._currency(product))} at Stripe")]
 
     def _price(self, id: str, product: Product) -> list[str]:

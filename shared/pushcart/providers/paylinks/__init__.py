@@ -1,7 +1,8 @@
 """Payment providers whose link is signed on our side: built in memory, and heard of again by a signed notification.
 
 A provider is one module here with a class `Provider` that follows `PayLinks`. shop.yml names it under
-`checkout.pay_with`, the function NAME-webhook takes its notifications.
+`checkout.pay_with`, the function NAME-webhook takes its notifications. Its module is imported wherever shop.yml is
+read, so packages of its own wait until they are used, and it declares no msgspec.Struct (see `pushcart.shapes`).
 """
 
 from __future__ import annotations
