@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from rcssmin import cssmin
+from rjsmin import jsmin
 
 from pushcart.errors import ConfigurationError
 
 STATIC = Path(__file__).parent / "static"
-
-_GAPS = re.compile(r"""("[^"\n]*"|'[^'\n]*'|`[^`\n]*`)|[ ]*([{}()\[\],;:?=<>&|*!%+/-]+)[ ]*""")
-
-_ENDS = re.compile(r"([;{}(\[,])\n")
 
 CSS, SCRIPT = "assets/shop.css", "assets/shop.js"
 
@@ -34,8 +32,8 @@ class Assets:
             own = theme.read_text(encoding="utf-8") if theme.exists() else ""
         except UnicodeDecodeError:
             raise ConfigurationError([f"{theme} is not UTF-8 text; save it as that"]) from None
-        css = smaller(f"{_read('shop.css')}\n{own}")
-        return cls(css.encode(), closer(_read("shop.js")).encode(), closer(_read("inline.js")))
+        css = cssmin(f"{_read('shop.css')}\n{own}")
+        return cls(css.encode(), jsmin(_read("shop.js")).encode(), jsmin(_read("inline.js")))
 
     @property
     def css_url(self) -> str:
@@ -55,22 +53,6 @@ class Assets:
         (folder / "assets").mkdir()
         (folder / CSS).write_bytes(self.css)
         (folder / SCRIPT).write_bytes(self.script)
-
-
-def smaller(text: str) -> str:
-    """Without comments, indentation and empty lines. A comment begins a line or, as `/* */`, stands where it likes."""
-    text = re.sub(r"/\*.*?\*/", "", text, flags=re.S)
-    lines = (line.strip() for line in text.splitlines())
-    return "\n".join(line for line in lines if line and not line.startswith("//"))
-
-
-def closer(script: str) -> str:
-    """A script of ours also without spaces around signs and needless line ends; what is in quotes stays.
-
-    It is made for scripts that end every statement with a semicolon, and have neither `+ +` or `- -` nor a space within
-    a regular expression.
-    """
-    return _ENDS.sub(r"\1", _GAPS.sub(lambda found: found[1] or found[2], smaller(script)))
 
 
 def _read(name: str) -> str:

@@ -54,7 +54,10 @@ def _form(catalogue: Catalogue, product: Product, checkout: str) -> str:
         name = escape(option.name)
         lines.append(f'  <label>{name} <select name="option.{name}" required>{values}</select></label>')
     lines.append('  <label>Quantity <input type="number" name="quantity" value="1" min="1" max="99" required></label>')
-    if catalogue.checkout.pay_with[0] != "stripe":
+    if "stripe" in catalogue.checkout.pay_with:
+        # Stripe asks for everything else on its own page.
+        lines.append('  <input type="hidden" name="pay" value="stripe">')
+    else:
         lines.append('  <label>Mail address <input type="email" name="email" autocomplete="email" required></label>')
         lines.append('  <label>Name <input name="name" autocomplete="name" required></label>')
     lines.append(f"  <button>Buy {escape(product.name)}</button>")

@@ -136,7 +136,15 @@ class App:
             self._store.ping()
             return "can be read and written"
 
-        return {"store": doctor.Probe(ping, "look at the secret store-url and at the database")}
+        return {
+            "configuration": doctor.Probe(partial(doctor.settings, self._settings)),
+            "store": doctor.Probe(ping, "look at the secret store-url and at the database"),
+        }
+
+    def _settings(self) -> None:
+        """Also the keys of the ways to pay, which shop.yml may name since the function started."""
+        needed = needs.for_checkout(self._catalogue())
+        self._config.check(needed.secrets, needed.variables)
 
     def close(self) -> None:
         self._visits.close()

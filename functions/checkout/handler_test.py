@@ -365,6 +365,14 @@ def test_the_last_pieces_are_held_for_whoever_came_first_until_their_time_is_ove
     assert site.call(path="/visit", origin=ORIGIN)["body"] == {"stock": {"studio-apron": {"S": 5, "L": 0}}}
 
 
+def test_who_goes_back_and_changes_the_cart_gets_the_same_pieces_again(site):
+    six = {**APRON, "quantity": 6}
+    assert site.post([six])["statusCode"] == 200
+    assert site.post([six, COURSE])["statusCode"] == 200
+    held = {row["choice"]: row["held"] for row in site.signed("/stock")["body"]}
+    assert held == {"S": 0, "M": 6, "L": 0}
+
+
 def test_how_far_an_order_is_is_told_for_its_key_alone_and_nothing_personal(site):
     begun = site.post([APRON], email="ann@example.com", name="Ann Example")["body"]
     query = f"order={begun['order']}&key={begun['key']}"

@@ -33,14 +33,17 @@ def readable(value: Any, shape: Any) -> Any:
 
 
 def amount_mistakes(value: Any, currency: Any, place: str) -> list[Mistake]:
-    """Whether `value` can be an amount of `currency`, as far as both can be read."""
+    """Whether `value` can be an amount of `currency` and be paid, as far as both can be read."""
     amount = readable(value, Decimal)
     if amount is None or not isinstance(currency, str):
         return []
     try:
-        money.to_minor(amount, currency)
+        minor = money.to_minor(amount, currency)
     except ValueError as error:
         return [(place, str(error))]
+    if minor % money.step(currency):
+        least = money.plain(money.step(currency), currency)
+        return [(place, f"{amount} cannot be paid in {currency}: amounts go by {least}")]
     return []
 
 

@@ -10,11 +10,18 @@ import sys
 
 from rich.console import Console
 
-from bench import ack, chain, memory, report, sweep
+from bench import ack, chain, checkout, memory, report, site, sweep
 from bench.surroundings import ROOT, scratch
 from pushcart.clock import system_clock, to_instant
 
-PARTS = {"ack": ack.measure, "chain": chain.measure, "memory": memory.measure, "sweep": sweep.measure}
+PARTS = {
+    "ack": ack.measure,
+    "checkout": checkout.measure,
+    "chain": chain.measure,
+    "memory": memory.measure,
+    "sweep": sweep.measure,
+    "site": site.measure,
+}
 
 
 def main() -> int:

@@ -11,20 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 from bench import load
+from bench.series import Effort, Series
 from bench.sink import sink
 from bench.surroundings import SECRETS, STACK, WEBHOOK_SECRET, YARDSTICK, functions, port
 from local.sandbox import Sandbox
 from pushcart.store import connect
 
 ROUNDS = 3
-REQUESTS = 3000
-PER_SECOND = 50
-LATENCY_SECONDS = 20
-WARM_UP = 300
+EFFORT = Effort(requests=3000, per_second=50, seconds=20, warm_up=300)
 ITEM = {"sku": "course", "name": "Course", "unit_amount": 4900, "currency": "eur"}
 
 
@@ -44,30 +42,6 @@ class Events:
         return [self._text.replace(self._id, f"evt_{next(self._numbers):024}") for _ in range(number)]
 
 
-class Series:
-    """One contestant's rounds."""
-
-    def __init__(self, port: int, events: Events) -> None:
-        self._port, self._events = port, events
-        self.rates: list[float] = []
-        self.p50: list[float] = []
-        self.p99: list[float] = []
-        self.sent = 0
-        self._send(WARM_UP)
-
-    def flat_out(self) -> None:
-        self.rates.append(self._send(REQUESTS).rate)
-
-    def steadily(self) -> None:
-        cuts = quantiles(self._send(PER_SECOND * LATENCY_SECONDS, rate=PER_SECOND).latencies, n=100)
-        self.p50.append(cuts[49])
-        self.p99.append(cuts[98])
-
-    def _send(self, number: int, rate: float | None = None) -> load.Result:
-        self.sent += number
-        return load.run(load.Plan(self._port, self._events.take(number), WEBHOOK_SECRET, rate=rate))
-
-
 def measure(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     """The figures of the acknowledgement; `Refused` when a webhook was not answered 200 or is not in the inbox."""
     events, store_url = Events(), f"sqlite:///{folder}/ack.db"
@@ -77,15 +51,15 @@ def measure(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
         functions(folder / "ours", STACK, f"http://127.0.0.1:{hints}", secrets) as shop,
         functions(folder / "constant", YARDSTICK, "", {}) as yardstick,
     ):
-        constant = Series(port(yardstick, "constant"), events)
-        ours = Series(port(shop, "stripe-webhook"), events)
+        constant = Series(port(yardstick, "constant"), events.take, EFFORT, secret=WEBHOOK_SECRET)
+        ours = Series(port(shop, "stripe-webhook"), events.take, EFFORT, secret=WEBHOOK_SECRET)
         ceiling = _ceiling(events)
         inserts = []
         for number in range(1, ROUNDS + 1):
             say(f"acknowledgement, round {number} of {ROUNDS}")
             constant.flat_out()
             ours.flat_out()
-            inserts.append(_bare_inserts(folder / "bare.db", events.take(REQUESTS // 2)))
+            inserts.append(_bare_inserts(folder / "bare.db", events.take(EFFORT.requests // 2)))
             constant.steadily()
             ours.steadily()
     _all_durable(store_url, ours.sent)
@@ -107,7 +81,7 @@ def measure(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
 def _ceiling(events: Events) -> float:
     """What the load client itself can do, against a server that does next to nothing."""
     with sink("200 OK") as nothing:
-        return load.run(load.Plan(nothing, events.take(REQUESTS), WEBHOOK_SECRET)).rate
+        return load.run(load.Plan(nothing, events.take(EFFORT.requests), WEBHOOK_SECRET)).rate
 
 
 def _bare_inserts(path: Path, bodies: list[str]) -> float:

@@ -1,4 +1,4 @@
-"""The load client, a process of its own: signed webhooks over kept connections, in one thread without a framework.
+"""The load client, a process of its own: JSON posted over kept connections, in one thread without a framework.
 
     python load.py < plan.json > result.json
 
@@ -18,25 +18,36 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 STALLED = 30.0
+
+JSON = {"Content-Type": "application/json"}
+#: What Stripe sends with a webhook besides its signature.
+AS_STRIPE = {
+    "Content-Type": "application/json; charset=utf-8",
+    "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+    "Accept": "*/*; q=0.5",
+}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`bodies` are posted to `path` in order, each signed with `secret` beforehand. `rate` is requests a second
-    for an open loop; None is a closed one."""
+    """`bodies` are posted to `path` in order: with a `secret` as Stripe's webhooks, each signed beforehand, else as
+    JSON. `headers` come besides, or in the place of those. `rate` is requests a second for an open loop; None is a
+    closed one."""
 
     port: int
     bodies: Sequence[str]
-    secret: str
+    secret: str | None = None
     path: str = "/"
     connections: int = 16
     rate: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,19 +79,27 @@ def run(plan: Plan) -> Result:
 
 
 class Connection:
-    """One kept connection with at most one request on it."""
+    """One kept connection with at most one request on it; opened anew where the server says that it keeps none."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port))
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = port
+        self._open()
         self._received = b""
         self.since = 0.0
+
+    def _open(self) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", self._port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._ends = False
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
     def send(self, request: bytes, since: float) -> None:
         """`since` is when the request counts as sent, on the performance counter."""
+        if self._ends:
+            self._socket.close()
+            self._open()
         self._received, self.since = b"", since
         self._socket.sendall(request)
 
@@ -94,30 +113,36 @@ class Connection:
         length = CONTENT_LENGTH.search(head)
         if not gap or len(body) < int(length[1] if length else 0):
             return None
+        self._ends = CLOSES.search(head) is not None
         return head[9:12].decode()
 
     def close(self) -> None:
         self._socket.close()
 
 
-def signed(plan: Plan) -> list[bytes]:
-    """The requests as they go over the wire, signed now as Stripe signs."""
-    stamp, made = str(int(time.time())), []
+def requests(plan: Plan) -> list[bytes]:
+    """The requests as they go over the wire, signed now where they are to be signed."""
+    stamp, made = int(time.time()), []
     for text in plan.bodies:
         body = text.encode()
-        digest = hmac.digest(plan.secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hex()
-        head = (
-            f"POST {plan.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json; charset=utf-8\r\n"
-            f"User-Agent: Stripe/1.0 (+https://stripe.com/docs/webhooks)\r\nAccept: */*; q=0.5\r\n"
-            f"Stripe-Signature: t={stamp},v1={digest}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
+        headers = {**JSON, **plan.headers}
+        if plan.secret:
+            headers = {**AS_STRIPE, "Stripe-Signature": signature(body, plan.secret, stamp), **plan.headers}
+        fields = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        head = f"POST {plan.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
         made.append(head.encode() + body)
     return made
 
 
+def signature(body: bytes, secret: str, stamp: int) -> str:
+    """What Stripe would sign the body with at this Unix time."""
+    digest = hmac.digest(secret.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hex()
+    return f"t={stamp},v1={digest}"
+
+
 def send(plan: Plan) -> Result:
     """Sends all in this process."""
-    waiting = deque(signed(plan))
+    waiting = deque(requests(plan))
     free = [Connection(plan.port) for _ in range(plan.connections)]
     everyone, busy = list(free), set()
     latencies: list[float] = []

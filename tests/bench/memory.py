@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
+
+import requests
 
 from bench.probing import probe
 from bench.surroundings import FUNCTIONS, pss_mib
 from local.shop import LocalShop
-from support.customers import WHEEL, Customer
+from support.customers import WHEEL, Customer, eventually
 from support.databases import DATABASES, fresh
 from support.step_calls import invite, step
 
@@ -19,9 +22,18 @@ ROUNDS = 5
 #: How many of the packages that cost most are named.
 DOMINANT = 4
 
+_carts = count(1)
+
+
+class Sold(NamedTuple):
+    """The ids of Stripe's event and of Autopay's notification that brought the money of two purchases."""
+
+    event: str
+    notification: str
+
 
 def measure(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
-    """PSS after a first purchase and a first sweep, on each kind of store; seconds from start to first 200."""
+    """PSS after a first purchase in each way and a first sweep, on each kind of store; seconds until the first 200."""
     by_store = {kind: _memory(folder / kind, kind, say) for kind in DATABASES}
     with LocalShop(folder / "cold", catch_up=False) as shop:
         say(f"cold starts, {ROUNDS} of each function")
@@ -50,19 +62,43 @@ def _memory(folder: Path, kind: str, say: Callable[[str], None]) -> dict[str, fl
         return {name: pss_mib(shop.gateway.pid(name) or 0) for name in FUNCTIONS}
 
 
-def _purchase(shop: LocalShop) -> str:
-    """Buys what needs every function; the id of the event that made the order."""
+def _purchase(shop: LocalShop) -> Sold:
+    """Buys what needs every function: by a payment link, and by a cart for each way to pay."""
     buyer = Customer(shop)
     buyer.buy(WHEEL)
     buyer.wait(fulfilment="fulfilled")
-    return shop.sandbox.stripe.events("checkout.session.completed")[0]["id"]
+    cart(shop, "stripe")
+    paid = shop.sandbox.autopay.pay(cart(shop, "autopay")["url"])
+    eventually(lambda: shop.order(paid["order_id"])["fulfilment_status"] == "fulfilled")
+    event = shop.sandbox.stripe.events("checkout.session.completed")[0]["id"]
+    return Sold(event, paid["notifications"][-1]["id"])
 
 
-def first_calls(shop: LocalShop, event: str) -> dict[str, Callable[[], Any]]:
+def cart(shop: LocalShop, pay: str) -> dict[str, Any]:
+    """Sends a new cart as the shop's page does; what the checkout answers."""
+    body = {
+        "token": f"bench-cart-{next(_carts):06}",
+        "items": [{"sku": "studio-plans", "quantity": 1, "options": {}, "price": 1500}],
+        "currency": "EUR",
+        "email": "ann@example.com",
+        "name": "Ann Example",
+        "pay": pay,
+    }
+    headers = {"Origin": shop.catalogue.shop.url}
+    answer = requests.post(f"{shop.gateway.url}/function/checkout/", json=body, headers=headers, timeout=30)
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def first_calls(shop: LocalShop, sold: Sold) -> dict[str, Callable[[], Any]]:
     """For each function one call that it answers with 200 when all is well."""
 
     def webhook() -> None:
-        status = shop.sandbox.stripe.deliver(event)
+        status = shop.sandbox.stripe.deliver(sold.event)
+        assert status == 200, status
+
+    def notification() -> None:
+        status = shop.sandbox.autopay.deliver(sold.notification)
         assert status == 200, status
 
     def step_call(function: str, request: Any) -> Callable[[], Any]:
@@ -70,6 +106,8 @@ def first_calls(shop: LocalShop, event: str) -> dict[str, Callable[[], Any]]:
 
     return {
         "stripe-webhook": webhook,
+        "checkout": lambda: cart(shop, "stripe"),
+        "autopay-webhook": notification,
         "order-store": shop.orders,
         "invite-link": step_call("invite-link", invite("http")),
         "mailing-list": step_call("mailing-list", step("purchase")),

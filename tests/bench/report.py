@@ -71,6 +71,14 @@ FIGURES = (
     Figure("ack_p50_ms", "Acknowledgement at 50 a second, p50", "ms"),
     Figure("ack_p99_ms", "Acknowledgement at 50 a second, p99", "ms"),
     Figure("constant_p99_ms", "A constant answer at 50 a second, p99", "ms"),
+    Figure("checkout_per_s", "Carts taken, order and Stripe's session, flat out", "/s", None, True),
+    Figure("checkout_rate_vs_constant", "The same, against a constant answer to a cart", "", None, True),
+    Figure("checkout_p50_ms", "Cart to Stripe's session at 20 a second, p50", "ms"),
+    Figure("checkout_p99_ms", "Cart to Stripe's session at 20 a second, p99", "ms"),
+    Figure("checkout_constant_p99_ms", "A constant answer to a cart at 20 a second, p99", "ms"),
+    Figure("checkout_link_per_s", "Carts taken, order and signed link, flat out", "/s", None, True),
+    Figure("checkout_link_p50_ms", "Cart to signed link at 20 a second, p50", "ms"),
+    Figure("links_signed_per_s", "Links signed, by one process", "/s", None, True),
     Figure("chain_p50_ms", "Webhook to fulfilled, p50", "ms", 300),
     Figure("chain_p95_ms", "Webhook to fulfilled, p95", "ms"),
     Figure("burst_lost", "Orders lost or not exactly once, of a burst of 1,000", "", 0),
@@ -83,10 +91,27 @@ FIGURES = (
     Figure("sweep_ratio_sqlite", "Sweep of 100 due among 200,000 orders, against 1,000, SQLite", "times", 1.5),
     Figure("sweep_ratio_mongo", "The same on MongoDB", "times", 1.5),
     Figure("sweep_crossing_mongo", "Commands and documents to and from a stand-in for it, 1,200 against 300", "times"),
+    Figure("site_s_10", "`make site` with 10 products, the first time", "s"),
+    Figure("site_again_s_10", "The same again", "s"),
+    Figure("site_s_1000", "`make site` with 1,000 products, the first time", "s"),
+    Figure("site_again_s_1000", "The same again", "s"),
+    Figure("page_kb_max", "Largest page with style sheet and script, without pictures", "KB", 60),
+    Figure("script_kb_max", "The most script that a page has", "KB", 12),
+    Figure("picture_kb_max", "Largest picture file in the demo shop", "KB"),
 )
 
 #: Figures by function, and what they count in.
 BY_FUNCTION = {"pss_mib": Figure("pss_mib", "Memory", "MiB"), "cold_start_s": Figure("cold_start_s", "Cold start", "s")}
+
+
+#: Figures by page of the shop, as a slow phone has them.
+BY_PAGE = {
+    "fcp_ms": Figure("fcp_ms", "First paint", "ms"),
+    "lcp_ms": Figure("lcp_ms", "Largest paint", "ms"),
+    "cls": Figure("cls", "Layout shift"),
+    "blocked_ms": Figure("blocked_ms", "Blocked", "ms"),
+    "sent_kb": Figure("sent_kb", "Sent", "KB"),
+}
 
 
 @dataclass(frozen=True)
@@ -137,9 +162,9 @@ def worse(record: Record, history: Iterable[Record]) -> list[Change]:
 
 
 def _flat(record: Record) -> dict[tuple[Figure, str], float]:
-    """Every figure of a run, also those by function, under the figure and the function's name."""
+    """Every figure of a run, also those by function and by page, under the figure and the function's or page's name."""
     flat = {(figure, ""): value for figure, value in measured(record)}
-    for key, figure in BY_FUNCTION.items():
+    for key, figure in (BY_FUNCTION | BY_PAGE).items():
         flat |= {(figure, name): value for name, value in record.get(key, {}).items()}
     return flat
 
@@ -183,13 +208,14 @@ def _block(record: Record) -> str:
         for label, here, goal, verdict in rows(record)
     ]
     head, each = functions(record)
+    tables = [_markdown(("Figure", "Here", "Goal"), figures)]
+    if "lcp_ms" in record:
+        tables.append(_markdown(*pages(record)))
+    tables.append(_markdown(head, [(f"`{name}`", *cells) for name, *cells in each]))
     return "\n".join(
         [
             f"Measured on {record['measured_at'][:10]} with `make bench` on {record['machine']}.",
-            "",
-            *_markdown(("Figure", "Here", "Goal"), figures),
-            "",
-            *_markdown(head, [(f"`{name}`", *cells) for name, *cells in each]),
+            *(line for table in tables for line in ("", *table)),
             "",
         ]
     )
@@ -203,6 +229,13 @@ def functions(record: Record) -> tuple[list[str], list[list[str]]]:
         [name, *(_number(memory[name]) for memory in stores.values()), _number(seconds), _imports(record, name)]
         for name, seconds in record["cold_start_s"].items()
     ]
+    return head, each
+
+
+def pages(record: Record) -> tuple[list[str], list[list[str]]]:
+    """The table by page of the shop: what a slow phone makes of it."""
+    head = ["Page, on a slow phone", *(figure.label for figure in BY_PAGE.values())]
+    each = [[name, *(figure.show(record[key][name]) for key, figure in BY_PAGE.items())] for name in record["lcp_ms"]]
     return head, each
 
 
@@ -221,6 +254,12 @@ def show(console: Console, record: Record, changes: Sequence[Change]) -> None:
     for *cells, verdict in rows(record):
         table.add_row(*cells, f"[{COLOURS[verdict]}]{verdict}[/]" if verdict else "")
     console.print(table)
+    if "lcp_ms" in record:
+        head, each = pages(record)
+        by_page = Table(*head)
+        for cells in each:
+            by_page.add_row(*cells)
+        console.print(by_page)
     if "pss_mib" in record:
         head, each = functions(record)
         by_function = Table(Column(head[0], no_wrap=True), *head[1:-1])
@@ -241,6 +280,11 @@ COLOURS = {"missed": "red", "met": "green"}
 #: What the terminal says besides.
 NOTES = {
     "load_client_per_s": "The load client alone can do (requests a second)",
+    "checkout_constant_per_s": "The template answering a constant to a cart (requests a second)",
+    "checkout_constant_p50_ms": "The same at 20 a second, p50, ms",
+    "checkout_link_rate_vs_constant": "Carts taken with a signed link, against a constant answer",
+    "sandbox_sessions_per_s": "The sandbox's Stripe alone makes (sessions a second)",
+    "site_picture_s": "A picture in all its sizes takes, s",
     "burst_webhooks_per_s": "The burst's webhooks came in at (a second)",
     "burst_cpu_ms_per_order": "Processor time for each order of the burst, ms",
     "burst_pss_mib": "Memory after the burst, MiB",

@@ -38,13 +38,18 @@ def scratch() -> Iterator[Path]:
 
 
 @contextmanager
-def functions(folder: Path, stack: Path, gateway_url: str, secrets: Mapping[str, str]) -> Iterator[Supervisor]:
-    """The stack's functions, laid out and started as the local gateway does it; see `port`."""
+def functions(
+    folder: Path, stack: Path, gateway_url: str, secrets: Mapping[str, str], **variables: str
+) -> Iterator[Supervisor]:
+    """The stack's functions, laid out and started as the local gateway does it; see `port`.
+
+    `variables` win over stack.yml.
+    """
     secrets_dir = folder / "secrets-all"
     secrets_dir.mkdir(parents=True)
     for name, text in secrets.items():
         (secrets_dir / name).write_text(text)
-    supervisor = Supervisor(read_stack(stack, ROOT / "template"), folder, secrets_dir, {}, {}, log_console=False)
+    supervisor = Supervisor(read_stack(stack, ROOT / "template"), folder, secrets_dir, variables, {}, log_console=False)
     supervisor.gateway_url = gateway_url
     try:
         yield supervisor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -9,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import requests
 
 from bench import load
-from bench.sink import sink
+from bench.sink import NUMBER, sink
 from pushcart.services.stripe_inbox import verify
 
 SECRET = "whsec_test"
@@ -69,10 +71,48 @@ def test_a_server_that_hangs_up_is_no_measurement():
             load.send(load.Plan(port, [BODY], SECRET, connections=1))
 
 
-def test_the_requests_are_signed_as_stripe_signs():
-    [request] = load.signed(load.Plan(0, [BODY], SECRET))
-    head, _, body = request.partition(b"\r\n\r\n")
-    fields = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+def test_a_server_that_keeps_no_connection_is_asked_over_new_ones():
+    def serve() -> None:
+        for _ in range(3):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve)
+        server.start()
+        result = load.send(load.Plan(listener.getsockname()[1], [BODY] * 3, connections=1))
+        server.join()
+    assert result.statuses == {"200": 3}
+
+
+def test_with_a_secret_the_requests_are_signed_as_stripe_signs():
+    [request] = load.requests(load.Plan(0, [BODY], SECRET))
+    fields, body = taken_apart(request)
     assert body == BODY.encode()
     assert int(fields["Content-Length"]) == len(body)
     verify(body, fields["Stripe-Signature"], [SECRET])
+
+
+def test_without_one_they_are_what_a_page_sends():
+    origin = {"Origin": "https://shop.example"}
+    [as_json] = load.requests(load.Plan(0, [BODY], headers=origin))
+    fields, body = taken_apart(as_json)
+    assert body == BODY.encode()
+    assert fields == {**origin, "Host": "127.0.0.1", "Content-Type": "application/json", "Content-Length": "15"}
+    [as_form] = load.requests(load.Plan(0, ["a=1"], headers={"Content-Type": "application/x-www-form-urlencoded"}))
+    assert taken_apart(as_form)[0]["Content-Type"] == "application/x-www-form-urlencoded"
+
+
+def test_a_stand_in_never_gives_the_same_answer_twice():
+    with sink("200 OK", json.dumps({"id": f"cs_{NUMBER}", "name": "é"})) as port:
+        found = [requests.post(f"http://127.0.0.1:{port}/", json={}, timeout=5).json() for _ in range(3)]
+    assert len({answer["id"] for answer in found}) == 3
+    assert {answer["name"] for answer in found} == {"é"}
+
+
+def taken_apart(request: bytes) -> tuple[dict[str, str], bytes]:
+    """The header fields and the body."""
+    head, _, body = request.partition(b"\r\n\r\n")
+    return dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:]), body

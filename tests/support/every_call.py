@@ -92,25 +92,13 @@ SMTP_TROUBLES = (
 
 
 @dataclass(frozen=True)
-class ProviderCall:
-    """One call of ours: how the sandbox records it, whose buying makes it, and what tells the buyer's from others'.
-
-    `sku` is what they buy and `step` the step that makes the call, None for one that is made to read an event.
-    `wave` spreads the calls over time, so that our own count of calls a minute lets each be made. `alone` marks
-    a call that is the same for every buyer.
-    """
+class Row:
+    """One call of ours, as the sandbox records it."""
 
     name: str
     provider: str
     method: str
     path: str
-    sell: Callable[[Buyer], None]
-    about: Callable[[Buyer], str]
-    sku: str
-    step: str | None = None
-    wave: int = 1
-    alone: bool = False
-    troubles: tuple[Trouble, ...] = TROUBLES
 
     @property
     def pattern(self) -> str:
@@ -120,6 +108,24 @@ class ProviderCall:
         """Whether the sandbox recorded this call."""
         return (call.provider, call.method) == (self.provider, self.method) and bool(re.match(self.pattern, call.path))
 
+
+@dataclass(frozen=True)
+class ProviderCall(Row):
+    """A call that a step makes, or the reading of an event: whose buying makes it, and what tells it from others'.
+
+    `sku` is what they buy and `step` the step that makes the call, None for one that is made to read an event.
+    `wave` spreads the calls over time, so that our own count of calls a minute lets each be made. `alone` marks
+    a call that is the same for every buyer.
+    """
+
+    sell: Callable[[Buyer], None]
+    about: Callable[[Buyer], str]
+    sku: str
+    step: str | None = None
+    wave: int = 1
+    alone: bool = False
+    troubles: tuple[Trouble, ...] = TROUBLES
+
     def ways_to_fail(self) -> list[Trouble]:
         """A call that only reads has no work whose answer could get lost."""
         return [one for one in self.troubles if self.method != "GET" or not one.after_work]
@@ -127,6 +133,16 @@ class ProviderCall:
 
 def _email(buyer: Buyer) -> str:
     return buyer.email
+
+
+@dataclass(frozen=True)
+class CheckoutCall(Row):
+    """A call that checkout makes while the buyer waits; who tries again after its trouble is the buyer.
+
+    `about` names what of the cart is in the call, and in nobody else's.
+    """
+
+    about: str
 
 
 def _session(buyer: Buyer) -> str:
@@ -204,4 +220,10 @@ OLDER_CALLS = (
     _smtp("SMTP DATA", method="DATA", about=_email),
     _smtp("SMTP RCPT", method="RCPT", about=_email, wave=2),
     _smtp("SMTP MAIL", method="MAIL", about=_email, alone=True),
+)
+
+#: By signed links nobody is asked, so these are all.
+CHECKOUT_CALLS = (
+    CheckoutCall("Stripe new session", "stripe", "POST", _V1, "email"),
+    CheckoutCall("Stripe coupon", "stripe", "POST", "/v1/coupons", "code"),
 )

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from local.shop import ROOT, LocalShop
-from pushcart.providers.stripe_payments import order_id
+from pushcart.domain.order import derived_id
 from support.customers import Customer
 
 GROUP, COURSE, SEQUENCE = 41, 90210, 7301
+
+#: Discount codes of ten percent.
+CODES = tuple(f"CODE{number:02}" for number in range(50))
 
 #: Seconds that a call to a provider may take here.
 PATIENCE = 2
@@ -29,6 +32,9 @@ platforms:
   http: {{url: https://learn.meadow-pottery.example/hooks/pushcart}}
 mailing_list:
   kit: {{api: {kit}}}
+checkout:
+  pay_with: [stripe]
+  discounts: [{codes}]
 every_order:
   fulfilment:
     - {{step: email, template: receipt}}
@@ -70,7 +76,8 @@ OWED = {"forum": {"invitation"}, "school": {"enrolment"}, "hook": {"platform"}, 
 def open_shop(folder: Path, *, kit: str, **environment: str) -> LocalShop:
     """The shop that sells SHOP's products, impatient and busy, with Kit's API `kit`; not yet started."""
     file = folder / "shop.yml"
-    file.write_text(SHOP.format(kit=kit, group=GROUP, course=COURSE, sequence=SEQUENCE))
+    codes = ", ".join(f"{{code: {code}, percent: 10}}" for code in CODES)
+    file.write_text(SHOP.format(kit=kit, group=GROUP, course=COURSE, sequence=SEQUENCE, codes=codes))
     (folder / "mails").symlink_to(ROOT / "deploy" / "shop" / "mails")
     busy = {"provider_timeout": str(PATIENCE), "drive_workers": "16", "threads": "24", **environment}
     return LocalShop(folder / "state", shop_file=file, catch_up=False, autosend=False, environment=busy)
@@ -85,7 +92,7 @@ class Buyer(Customer):
 
     @property
     def order_id(self) -> str:
-        return order_id(self.session["id"])
+        return derived_id(self.session["id"])
 
 
 def buys(link: str) -> Callable[[Buyer], None]:

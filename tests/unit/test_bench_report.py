@@ -31,6 +31,14 @@ GOOD = {
     "imports_mib": {"order-store": {"sqlalchemy": 11.04, "stripe": 2.2}, "invite-link": {}},
     "sweep_ratio_sqlite": 1.5,
     "sweep_ratio_mongo": 1.0,
+    "checkout_per_s": 150.0,
+    "page_kb_max": 60.0,
+    "script_kb_max": 12.0,
+    "fcp_ms": {"listing": 700.0, "product": 750.0},
+    "lcp_ms": {"listing": 900.0, "product": 800.0},
+    "cls": {"listing": 0.0, "product": 0.0012},
+    "blocked_ms": {"listing": 0.0, "product": 20.0},
+    "sent_kb": {"listing": 81.1, "product": 76.0},
 }
 
 MARKS = "<!-- bench -->\n<!-- end -->\n"
@@ -57,6 +65,8 @@ def test_a_run_that_just_reaches_every_goal_misses_none():
         ("cold_start_s_max", 1.01),
         ("sweep_ratio_sqlite", 1.51),
         ("sweep_ratio_mongo", 1.51),
+        ("page_kb_max", 60.1),
+        ("script_kb_max", 12.1),
     ],
 )
 def test_each_goal_is_missed_on_its_own_side(key, value):
@@ -88,6 +98,11 @@ def test_one_function_that_grew_is_named():
     assert (change.now, change.usual) == ("36.5 MiB", "30 MiB")
 
 
+def test_one_page_that_grew_slow_is_named():
+    [change] = report.worse({**GOOD, "lcp_ms": {"listing": 900.0, "product": 1000.0}}, [GOOD, GOOD])
+    assert (change.label, change.now, change.usual) == ("Largest paint, product", "1,000 ms", "800 ms")
+
+
 def test_a_first_lost_order_is_worse_than_none():
     assert [change.now for change in report.worse({**GOOD, "burst_lost": 1}, [GOOD, GOOD])] == ["1"]
 
@@ -110,7 +125,7 @@ def test_without_earlier_runs_there_is_no_history(tmp_path):
     assert report.history(tmp_path) == []
 
 
-def test_the_readme_gets_the_date_the_machine_every_figure_and_every_function():
+def test_the_readme_gets_the_date_the_machine_every_figure_page_and_function():
     text = report.fill("before\n<!-- bench -->\nstale\n<!-- end -->\nafter\n", {**GOOD, "burst_lost": 3})
     assert text.startswith("before\n<!-- bench -->\nMeasured on 2026-11-21 with `make bench` on a small VPS.\n")
     assert text.endswith("<!-- end -->\nafter\n")
@@ -118,6 +133,7 @@ def test_the_readme_gets_the_date_the_machine_every_figure_and_every_function():
     assert "| Webhook to fulfilled, p50 | 300 ms | at most 300 ms |" in text
     assert "| Orders lost or not exactly once, of a burst of 1,000 | 3 **(missed)** | 0 |" in text
     assert "| `order-store` | 55 | 52.3 | 1 | sqlalchemy 11, stripe 2.2 |" in text
+    assert "| product | 750 ms | 800 ms | 0.0012 | 20 ms | 76 KB |" in text
 
 
 def test_filling_the_readme_again_changes_nothing_but_its_block():
@@ -140,6 +156,13 @@ def test_the_terminal_shows_which_goal_is_missed_and_what_got_worse():
     assert any("Webhook to fulfilled, p50" in line and "missed" in line for line in lines)
     assert any("against a constant answer " in line and "met" in line for line in lines)
     assert "worse Webhook to fulfilled, p50: 400 ms, usually 200 ms" in lines
+
+
+def test_the_terminal_shows_a_part_alone():
+    written = io.StringIO()
+    part = {"measured_at": "now", "machine": "x", **{key: GOOD[key] for key in report.BY_PAGE}}
+    report.show(Console(file=written, width=160), part, [])
+    assert any("listing" in line and "900 ms" in line for line in written.getvalue().splitlines())
 
 
 def test_this_machine_is_named_with_what_decides_on_the_figures():

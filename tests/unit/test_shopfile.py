@@ -58,6 +58,8 @@ colour: red
     [
         ("price: 49.00", "price: 49.001", "too many decimals for EUR"),
         ("price: 49.00", "price: -1", "not an amount"),
+        ("price: 49.00", "price: 49.005\n    currency: KWD", "49.005 cannot be paid in KWD: amounts go by 0.010 KWD"),
+        ("price: 49.00", "price: 49.50\n    currency: ISK", "49.50 cannot be paid in ISK: amounts go by 1.00 ISK"),
         ("needs: [invite]}", "needs: [invitation]}", "no earlier step here is called invitation"),
         ("delay: 3 days", "delay: soon", "'soon' is not a delay; write it like 3 days"),
         ("{step: invite, platform: discourse}", "{step: invite, platform: thinkific}", "has no thinkific:"),

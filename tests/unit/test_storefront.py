@@ -205,7 +205,7 @@ def test_a_product_without_one_has_a_form_that_needs_no_script(out):
     form = page.all("form")[0]
     assert (form["method"], form["action"], form["class"]) == ("post", CHECKOUT, "buy")
     hidden = {one["name"]: one["value"] for one in page.all("input", type="hidden")}
-    assert hidden == {"sku": "shirt", "price": "123450", "currency": "EUR"}
+    assert hidden == {"sku": "shirt", "price": "123450", "currency": "EUR", "pay": "stripe"}
     assert {one["name"] for one in page.all("input", type="radio")} == {"option.Size", "option.Colour"}
     assert page.all("input", name="quantity")[0]["max"] == "99"
 

@@ -23,9 +23,6 @@ MOST_ITEMS = 50
 #: Pieces of one item.
 MOST_PIECES = 99
 
-#: Two decimals at Stripe, which takes only amounts without any.
-WHOLE = frozenset({"ISK", "UGX"})
-
 Short = Annotated[str, Meta(max_length=200)]
 #: 64 bits, so that a quantity of any size is a number and not a body that cannot be read.
 Number = int | float
@@ -269,11 +266,11 @@ def _eligible(discount: Discount) -> Callable[[Line], bool]:
 def discount_amount(lines: Sequence[Line], discount: Discount, currency: str) -> int:
     """What the code takes off, in minor units: a percentage is rounded once, half up; never more than there is.
 
-    It is rounded to what can be paid: https://docs.stripe.com/currencies#three-decimal and #special-cases.
+    It is rounded to what can be paid.
     """
     counted = sum(line.amount_subtotal for line in lines if _eligible(discount)(line))
     if discount.percent is not None:
-        step = 10 if money.decimals(currency) == 3 else 100 if currency in WHOLE else 1
+        step = money.step(currency)
         return min((counted * discount.percent + 50 * step) // (100 * step) * step, counted)
     assert discount.amount is not None, "a discount is a percentage or an amount"
     return min(money.to_minor(discount.amount, currency), counted)

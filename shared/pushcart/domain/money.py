@@ -10,13 +10,22 @@ from decimal import Decimal, InvalidOperation
 
 ZERO_DECIMAL = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
 THREE_DECIMAL = frozenset("BHD JOD KWD OMR TND".split())
-# ISK and UGX have no minor unit, but Stripe keeps them as two-decimal amounts for compatibility.
+#: Without a minor unit, but kept as two-decimal amounts by Stripe for compatibility.
+WHOLE = frozenset({"ISK", "UGX"})
 
 
 def decimals(currency: str) -> int:
     """How many decimals an amount in `currency` (any case) has: 0, 2 or 3."""
     code = currency.upper()
     return 0 if code in ZERO_DECIMAL else 3 if code in THREE_DECIMAL else 2
+
+
+def step(currency: str) -> int:
+    """The smallest amount that can be paid, and of which every other is a multiple, in minor units.
+
+    https://docs.stripe.com/currencies#three-decimal: the last digit is 0; #special-cases: no decimals.
+    """
+    return 10 if decimals(currency) == 3 else 100 if currency.upper() in WHOLE else 1
 
 
 def to_decimal(amount: int, currency: str) -> Decimal:

@@ -26,7 +26,7 @@ from pushcart.domain.order import Address, Buyer, Intent, Order, Payment, Paymen
 from pushcart.errors import CartRefused, CheckoutBroken, PaymentUnavailable, ProviderError, ProviderRefused
 from pushcart.providers.ways import Way, thank_you_url
 from pushcart.repositories import Counters, Orders
-from pushcart.services.stock import Stock
+from pushcart.services.stock import GRACE, Stock
 from pushcart.services.ways import Ways
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class Checkout:
         way = self._ways[pay]
         today = self._clock().astimezone(ZoneInfo(catalogue.shop.timezone)).date().isoformat()
         quote = cart.quote(wanted, catalogue, today, way.rules)
-        name = f"checkout {wanted.token or self._token()} {_digest(wanted, quote, pay)}"
+        name = f"checkout {wanted.token or self._token()} {self._digest(wanted, quote, pay)}"
         for attempt in range(MOST_ATTEMPTS):
             order = self._order(derived_id(f"{name} {attempt}"), wanted, quote, pay)
             if order.payment_status in payment.RECEIVED:
@@ -96,13 +96,26 @@ class Checkout:
                 return self._opened(order, way, catalogue)
         raise CartRefused([{"code": "too_many_attempts", "message": "Empty the cart and fill it again, please."}])
 
+    def _digest(self, wanted: Cart, quote: Quote, pay: str) -> str:
+        """Everything that the order and its session would be made of: a provider takes no other under the same key."""
+        settings = self._catalogue().checkout
+        parts: list[Any] = [
+            pay,
+            quote.currency,
+            [[line.sku, line.options, line.quantity, line.unit_amount] for line in quote.lines],
+            [quote.amount_total, quote.code, quote.rate],
+            [wanted.email, wanted.name, wanted.locale, wanted.remind, wanted.shipping],
+            [settings.shipping, settings.automatic_tax, settings.promotion_codes, self._site()],
+        ]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
     def _order(self, order_id: str, wanted: Cart, quote: Quote, pay: str) -> Order:
         """The order under this id; made when there is none."""
         while (order := self._orders.get(order_id)) is None:
             now = self._clock()
             fresh = self._made(order_id, wanted, quote, pay, now)
             assert fresh.check_at is not None
-            self._hold(fresh, later(fresh.check_at, 60))
+            self._hold(fresh, later(fresh.check_at, GRACE), wanted.token or "")
             point(Point.STOCK_HELD)
             if self._orders.add(fresh):
                 point(Point.ORDER_STORED)
@@ -152,8 +165,10 @@ class Checkout:
         steps.settle(order, now)
         return order
 
-    def _hold(self, order: Order, until: Instant) -> None:
-        short = self._stock.hold(order.id, order.lines, until)
+    def _hold(self, order: Order, until: Instant, token: str) -> None:
+        short = self._stock.hold(
+            order.id, order.lines, until, hashlib.sha256(token.encode()).hexdigest() if token else ""
+        )
         problems = []
         for one in short:
             items = [
@@ -183,6 +198,9 @@ class Checkout:
             return self._begun(order, order.intent.url)
         try:
             opened = way.open(order, catalogue, self._site())
+        except CartRefused:
+            self._stock.release(order.id, order.skus)
+            raise
         except ProviderRefused as error:
             self._tell(order, error)
             raise CheckoutBroken() from error
@@ -219,18 +237,6 @@ class Checkout:
             steps.settle(fresh, now)
 
         self._orders.change(order.id, tell)
-
-
-def _digest(wanted: Cart, quote: Quote, pay: str) -> str:
-    """Everything that the order would be made of."""
-    parts: list[Any] = [
-        pay,
-        quote.currency,
-        [[line.sku, line.options, line.quantity, line.unit_amount] for line in quote.lines],
-        [quote.amount_total, quote.code, quote.rate],
-        [wanted.email, wanted.name, wanted.locale, wanted.remind, wanted.shipping],
-    ]
-    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 def _destination(wanted: Cart) -> Shipping | None:

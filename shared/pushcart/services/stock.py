@@ -33,11 +33,13 @@ class Held(msgspec.Struct):
     """What one order has of a product, by choice; `until` is None once it was sold.
 
     `over` is what of a sale went beyond the stock. It is kept, so that whoever looks again is told the same.
+    `cart` names the cart a hold is for: a buyer who goes back and changes it gets its pieces again.
     """
 
     pieces: Pieces
     until: Instant | None = None
     over: Pieces = {}
+    cart: str = ""
 
 
 class Sheet(msgspec.Struct, kw_only=True):
@@ -72,14 +74,14 @@ class Stock:
         self._catalogue = catalogue
         self._clock = clock
 
-    def hold(self, order_id: str, lines: Iterable[Line], until: Instant) -> list[Short]:
+    def hold(self, order_id: str, lines: Iterable[Line], until: Instant, cart: str = "") -> list[Short]:
         """Holds what the lines need until `until`, all or nothing; what is short, or an empty list.
 
-        Again for the same order it replaces what that held.
+        It replaces what the same order held, and what an unpaid order of the same `cart` did.
         """
         wanted = self._wanted(lines)
         for sku, pieces in wanted.items():
-            short = self._put(sku, order_id, Held(pieces, until), limited=True)
+            short = self._put(sku, order_id, Held(pieces, until, cart=cart), limited=True)
             if short:
                 self.release(order_id, wanted)
                 return short
@@ -154,6 +156,8 @@ class Stock:
                 return [Short(sku, name, 0) for name in before.over]
             sheet = _current(sheet, to_instant(self._clock()))
             sheet.orders.pop(order_id, None)
+            if held and held.cart:
+                sheet.orders = {id: one for id, one in sheet.orders.items() if one.cart != held.cart}
             short: list[Short] = []
             if held:
                 short = self._short(sheet, held, limited=limited)
