@@ -6,8 +6,11 @@ import argparse
 import re
 import sys
 
+import storefront
 from local.shop import ROOT
+from pushcart import shopfile
 from pushcart.config import SECRETS, TEMPLATE_VARIABLES, VARIABLES, Variable
+from storefront.snippets import snippets
 
 README = ROOT / "README.md"
 
@@ -22,9 +25,18 @@ def secrets_table() -> str:
     return "\n".join(["| Secret | Looks like | What it is for |", "| --- | --- | --- |", *rows])
 
 
+def buttons() -> str:
+    """What `pushcart shop links` prints for each product of the shop that comes with Pushcart."""
+    catalogue = shopfile.read(storefront.SHOP_FILE)
+    made = snippets(catalogue, catalogue.products)
+    parts = [f"<!-- {one.name} -->\n" + "\n\n".join(filter(None, (one.link, one.form))) for one in made]
+    return "\n".join(["```html", "\n\n".join(parts), "```"])
+
+
 def blocks() -> dict[str, str]:
     """The generated parts of the README by name."""
     return {
+        "buttons": buttons(),
         "secrets": secrets_table(),
         "variables": variables_table(VARIABLES),
         "template-variables": variables_table(TEMPLATE_VARIABLES),
