@@ -163,7 +163,7 @@ def _print_addresses(shop: LocalShop) -> None:
     sandbox = shop.sandbox.url
     assert shop.site is not None
     addresses = [
-        ("[bold]The shop[/]", f"{shop.site.url}/"),
+        ("The shop", f"{shop.site.url}/"),
         ("The mails that were sent", f"{sandbox}/mails"),
         ("The sandbox: calls, faults, time travel", f"{sandbox}/"),
         ("The gateway", shop.gateway.url),

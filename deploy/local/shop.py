@@ -255,6 +255,7 @@ class LocalShop:
     def _put_products_on_sale(self) -> None:
         """A payment link for every product, also for those that shop.yml names a price for; Kit's custom fields."""
         self.links: dict[str, str] = {}
+        thanks = f"{self.site.url}/thank-you/?session_id={{CHECKOUT_SESSION_ID}}" if self.site else None
         for product in self.catalogue.products:
             item = {
                 "sku": product.sku,
@@ -265,7 +266,9 @@ class LocalShop:
                 "product_id": product.stripe.product,
             }
             if any((product.stripe.price, product.stripe.product, product.stripe.payment_link)):
-                link = self.sandbox.stripe.add_payment_link([item], link_id=product.stripe.payment_link)
+                link = self.sandbox.stripe.add_payment_link(
+                    [item], link_id=product.stripe.payment_link, success_url=thanks
+                )
                 self.links[product.sku] = link["id"]
         for _, step in self.catalogue.steps():
             for field in getattr(step, "fields", ()):
