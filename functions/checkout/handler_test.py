@@ -334,6 +334,17 @@ def test_a_stripe_that_does_not_answer_keeps_the_order_for_the_next_try(site):
     assert (len(site.orders()), len(site.sessions())) == (1, 1)
 
 
+def test_an_error_of_stripes_own_is_not_asked_for_again_under_the_same_key(site):
+    """Stripe keeps its answer to a key for a day, a 500 as well."""
+    site.sandbox.fault("stripe", "status", status=500, times=2, path="/v1/checkout/sessions")
+    assert site.post(code="SPRING10")["statusCode"] == 503
+    assert site.post(code="SPRING10")["statusCode"] == 200
+    keys = [call.headers["Idempotency-Key"] for call in site.sandbox.calls("stripe", path="/v1/checkout/sessions")]
+    [order] = site.orders()
+    assert keys == [f"{order.id}.checkout", f"{order.id}.checkout", f"{order.id}.checkout-1"]
+    assert len(site.sandbox.stripe.newest("coupon")) == 1
+
+
 def test_an_answer_of_stripes_that_was_lost_is_found_again(site):
     site.sandbox.fault("stripe", "lost_answer", times=2, path="/v1/checkout/sessions")
     assert site.post()["statusCode"] == 503

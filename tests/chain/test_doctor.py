@@ -11,7 +11,8 @@ from local.shop import LocalShop
 from pushcart.services.stripe_inbox import EVENT_TYPES
 from support.command import pushcart, shop_of
 
-INTERNAL = ("order-store", "invite-link", "mailing-list", "email-dispatch", "catch-up")
+INTERNAL = ("checkout", "order-store", "invite-link", "mailing-list", "email-dispatch", "catch-up")
+WEBHOOKS = ("stripe-webhook", "autopay-webhook")
 PRODUCT, PRICE, LINK = "wheel-basics", "price_1PushcartWheelBasics", "plink_1PushcartWheelBasics"
 
 
@@ -58,8 +59,12 @@ def endpoint(shop):
 
 def test_a_shop_in_which_all_is_well_is_all_green(ill):
     checks = examine(ill)
-    assert {one["status"] for one in checks.values()} == {"pass"}
-    assert {where for where, _ in checks} == {"gateway", "stripe-webhook", *INTERNAL}
+    skipped = {name: one["text"] for (_, name), one in checks.items() if one["status"] == "skip"}
+    assert set(skipped) == {"sells studio-apron"}, "sold by the shop's own checkout alone"
+    assert {one["status"] for one in checks.values()} == {"pass", "skip"}
+    assert {where for where, _ in checks} == {"gateway", *WEBHOOKS, *INTERNAL}
+    assert {name for where, name in checks if where == "checkout"} == {"clock", "configuration", "store"}
+    assert checks[("autopay-webhook", "answers")]["text"] == "refuses a call that is none of its provider's"
     expected = {"store", "mode", "stripe key", "stripe clock", "webhook endpoint", "webhook API version"}
     assert expected <= {name for where, name in checks if where == "order-store"}
     assert {f"sells {product.sku}" for product in ill.catalogue.products} <= {name for _, name in checks}
@@ -279,6 +284,28 @@ def test_a_missing_secret_is_named_by_the_function_that_needs_it(ill):
         file.write_text(was)
 
 
+@pytest.mark.parametrize(
+    ("secret", "text", "told", "webhook"),
+    [
+        ("autopay-key", "unused", "the secret autopay-key is missing or empty", "skip"),
+        ("autopay-key", "short", "the secret autopay-key should be at least 8 characters", "pass"),
+        ("stripe-api-key", "unused", "the secret stripe-api-key is missing or empty", "pass"),
+    ],
+)
+def test_a_way_to_pay_whose_key_is_not_usable_is_told_by_checkout(ill, secret, text, told, webhook):
+    """Autopay's webhook says of itself whether it is in use; nobody could pay there all the same."""
+    file = ill.state_dir / "secrets-all" / secret
+    was = file.read_text()
+    try:
+        file.write_text(text)
+        found = examine(ill)
+    finally:
+        file.write_text(was)
+    assert found[("checkout", "configuration")]["status"] == "fail"
+    assert told in found[("checkout", "configuration")]["text"]
+    assert found[("autopay-webhook", "answers")]["status"] == webhook
+
+
 def test_a_store_that_cannot_be_written_is_red(ill):
     with sqlite3.connect(ill.state_dir / "shop.db", isolation_level=None) as blocking:
         blocking.execute("BEGIN EXCLUSIVE")
@@ -305,11 +332,13 @@ def test_a_webhook_without_its_secret_is_red_because_it_refuses_stripe_too(ill):
 
 def test_functions_that_do_not_start_are_one_failed_check_each_with_their_logs(ill):
     broken = {"email-dispatch": "sendgrid-api-key", "stripe-webhook": "stripe-webhook-secret"}
+    # Marked as unused, Autopay's key would be no mistake of its webhook's.
+    broken |= {"checkout": "autopay-key", "autopay-webhook": "autopay-key"}
     files = [ill.state_dir / "secrets-all" / name for name in broken.values()]
     were = [file.read_text() for file in files]
     try:
         for function, file in zip(broken, files, strict=True):
-            file.write_text("unused")
+            file.write_text("short" if function == "autopay-webhook" else "unused")
             ill.gateway.kill(function)
         checks = examine(ill)
         for function in broken:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import pytest
 
 from pushcart.clock import from_instant
-from support.every_call import CALLS, OLDER_CALLS, ProviderCall, Trouble
+from support.every_call import CALLS, CHECKOUT_CALLS, OLDER_CALLS, TROUBLES, ProviderCall, Trouble
+from support.fault_checkout import CheckoutRun
 from support.fault_run import Case, FaultRun, Seen
 from support.fault_shop import OWED, open_shop
 
@@ -57,6 +58,14 @@ def newer(tmp_path_factory):
 @pytest.fixture(scope="module")
 def older(tmp_path_factory):
     return run_all(tmp_path_factory.mktemp("older"), OLDER_CALLS, "v3", mail_transport="smtp")
+
+
+@pytest.fixture(scope="module")
+def checkouts(tmp_path_factory):
+    with open_shop(tmp_path_factory.mktemp("checkouts"), kit="v4") as shop:
+        run = CheckoutRun(shop, CHECKOUT_CALLS)
+        run.run()
+    return run
 
 
 @pytest.fixture
@@ -167,12 +176,57 @@ def assert_mails(case: Case, seen: Seen) -> None:
     assert sorted(seen.mails.values()) == sorted([1] * (len(done) - twice) + [2] * twice)
 
 
-@pytest.mark.parametrize("run", RUNS)
+every_checkout = pytest.mark.parametrize(
+    ("name", "trouble"),
+    [pytest.param(call.name, one, id=f"{call.name}: {one.name}") for call in CHECKOUT_CALLS for one in TROUBLES],
+)
+
+
+@every_checkout
+def test_a_buyer_whose_checkout_fails_is_told_what_to_do_and_nothing_of_the_inside(checkouts, name, trouble):
+    """And how long to wait, where the provider said so."""
+    case = checkouts.cases[name, trouble.name]
+    assert case.fault.hits
+    first = case.first
+    if trouble.name == "slow drip":
+        assert first.status_code == 200
+        return
+    refused = trouble.status in REFUSALS
+    error = first.json()["error"]
+    assert (first.status_code, error["code"]) == ((502, "checkout_broken") if refused else (503, "payment_unavailable"))
+    assert error["message"].endswith("its owner has been told." if refused else "try again in a minute.")
+    assert "stripe" not in first.text.lower()
+    wait = trouble.waits or (2 if trouble.status == 429 else 10)
+    assert first.headers.get("Retry-After") == (None if refused else str(wait))
+
+
+@every_checkout
+def test_the_same_cart_sent_again_is_one_order_and_one_session_at_the_shops_price(checkouts, name, trouble):
+    case = checkouts.cases[name, trouble.name]
+    assert case.again.status_code == 200, case.again.text
+    begun = case.again.json()
+    assert [one["id"] for one in case.orders] == [begun["order"]]
+    [session], [coupon] = case.sessions, case.coupons
+    assert session["metadata"] == {"pushcart_order": begun["order"]}
+    assert (session["url"], session["amount_total"]) == (begun["url"], 1350)
+    assert (coupon["id"], coupon["amount_off"], coupon["max_redemptions"]) == (begun["order"], 150, 1)
+
+
+def test_of_all_that_stripe_refused_on_one_day_the_owner_was_told_once(checkouts):
+    told = [text for case in checkouts.cases.values() for order in case.orders for text in order["attention"]]
+    assert len(told) == 1
+    assert told[0].startswith("nobody can pay, for the checkout was refused: Stripe")
+
+
+TABLES = {**RUNS, "checkouts": CHECKOUT_CALLS}
+
+
+@pytest.mark.parametrize("run", TABLES)
 def test_the_table_knows_every_call_that_was_made_and_every_call_of_the_table_was_made(request, run):
     """A new call to a provider has to be added to the table before it is believed to survive anything."""
     made = request.getfixturevalue(run).shop.sandbox.calls()
-    table = (*CALLS, *OLDER_CALLS)
+    table = (*CALLS, *OLDER_CALLS, *CHECKOUT_CALLS)
     unknown = {f"{call.provider} {call.method} {call.path}" for call in made if not any(r.is_one(call) for r in table)}
     assert not unknown
-    never = [row.name for row in RUNS[run] if not any(row.is_one(c) for c in made)]
+    never = [row.name for row in TABLES[run] if not any(row.is_one(c) for c in made)]
     assert not never

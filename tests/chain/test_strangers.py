@@ -15,7 +15,7 @@ from pushcart import auth
 STACK = yaml.safe_load((ROOT / "stack.yml").read_text())["functions"]
 
 #: Called by providers, which sign in their own way.
-PUBLIC = {"stripe-webhook"}
+PUBLIC = {"stripe-webhook", "autopay-webhook"}
 
 #: What each internal function does, as (method, path, body).
 CALLS = {
@@ -36,6 +36,14 @@ CALLS = {
     "mailing-list": [("POST", "/", {"key": "k", "step": "s", "kind": "purchase", "config": {}})],
     "email-dispatch": [("POST", "/", {"key": "k", "step": "s", "kind": "email", "config": {}})],
     "catch-up": [("GET", "/", None), ("POST", "/", {"not": "empty"})],
+    # Buyers' browsers may call `/`, `/status` and `/visit`; these are the owner's.
+    "checkout": [
+        ("GET", "/stock", None),
+        ("GET", "/traffic", None),
+        ("GET", "/doctor", None),
+        ("POST", "/stock", {"studio-apron": 100}),
+        ("GET", "/nothing-here", None),
+    ],
 }
 EVERY_CALL = [(name, *call) for name, calls in CALLS.items() for call in calls]
 
@@ -111,6 +119,23 @@ def test_cron_may_start_catch_up_unsigned_and_that_is_all_it_does(shop):
     assert requests.post(f"{shop.gateway.url}/function/catch-up", data=b"{}", timeout=60).status_code == 401
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"), [("POST", "/", 400), ("GET", "/status", 404), ("POST", "/visit", 200)]
+)
+def test_what_buyers_browsers_call_is_open_and_a_signature_opens_nothing_more(shop, method, path, status):
+    assert send(shop, "checkout", method, path, None).status_code == status
+    assert send(shop, "checkout", method, path, None, signer(shop, "checkout", method, path)).status_code == status
+    other = "GET" if method == "POST" else "POST"
+    assert send(shop, "checkout", other, path, None, signer(shop, "checkout", other, path)).status_code == 405
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_a_webhook_lets_nobody_in_by_the_internal_key(shop, name):
+    for path in ("/", "/doctor"):
+        assert send(shop, name, "POST", path, {"x": 1}, signer(shop, name, "POST", path)).status_code == 400
+        assert send(shop, name, "GET", path, None, signer(shop, name, "GET", path)).status_code == 405
+
+
 def test_an_answer_to_a_stranger_tells_nothing_of_the_inside(shop):
     text = send(shop, "order-store", "GET", "/orders/o-1", None).text
     assert "Traceback" not in text
@@ -119,6 +144,8 @@ def test_an_answer_to_a_stranger_tells_nothing_of_the_inside(shop):
 
 def test_no_function_has_a_secret_that_it_does_not_need():
     everybody = {name: set(function["secrets"]) for name, function in STACK.items()}
-    assert {name for name, secrets in everybody.items() if "stripe-api-key" in secrets} == {"order-store"}
+    assert {name for name, secrets in everybody.items() if "stripe-api-key" in secrets} == {"order-store", "checkout"}
+    assert {name for name, secrets in everybody.items() if "autopay-key" in secrets} == {"autopay-webhook", "checkout"}
     assert everybody["stripe-webhook"] == {"internal-key", "store-url", "stripe-webhook-secret"}
+    assert everybody["autopay-webhook"] == {"internal-key", "store-url", "autopay-key"}
     assert "store-url" not in everybody["email-dispatch"] | everybody["invite-link"]

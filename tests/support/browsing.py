@@ -140,7 +140,13 @@ class Visitor(Customer):
 
     def in_cart(self) -> str:
         """The number beside the word in the menu."""
-        return self.page.get_by_role("link", name="Cart").inner_text().removeprefix("Cart").strip()
+        return (
+            self.page.get_by_role("navigation")
+            .get_by_role("link", name="Cart")
+            .inner_text()
+            .removeprefix("Cart")
+            .strip()
+        )
 
     def sessions(self) -> list[dict[str, Any]]:
         """Stripe's sessions for this buyer, newest first."""

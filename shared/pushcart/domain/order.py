@@ -282,8 +282,8 @@ class Intent(msgspec.Struct, kw_only=True):
     """What a checkout stored before it sent the buyer to pay: the price the shop asked for, in minor units.
 
     `key` lets whoever holds it ask how far the order is; `url` is where the buyer pays, once that is known;
-    `expires_at` ends it; `remind` is the buyer's consent to one mail about it; `rate` is the shipping rate that
-    was chosen here and not at the provider.
+    `failures` counts the provider's answers that were errors of its own; `expires_at` ends it; `remind` is the buyer's
+    consent to one mail about it; `rate` is the shipping rate that was chosen here and not at the provider.
     """
 
     currency: str
@@ -294,6 +294,7 @@ class Intent(msgspec.Struct, kw_only=True):
     expires_at: Instant | None = None
     key: str = ""
     url: str | None = None
+    failures: int = 0
     code: str | None = None
     rate: str | None = None
     remind: bool = False

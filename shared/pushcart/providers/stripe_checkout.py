@@ -1,7 +1,7 @@
 """Opens a Stripe Checkout Session for an order that is stored already.
 
-Every request carries an idempotency key made from the order's id, and everything in it comes from the stored order,
-so that a repetition within a day finds the first session instead of making another.
+Every request carries an idempotency key made from the order's id, so that a repetition within a day finds the first
+session instead of making another.
 https://docs.stripe.com/api/checkout/sessions/create, https://docs.stripe.com/api/idempotent_requests
 """
 
@@ -38,28 +38,41 @@ class StripeCheckout:
     def open(self, order: Order, catalogue: Catalogue, site: str) -> Opened:
         """The session's id and address. Raises the `ProviderError`s, and `CartRefused`."""
         assert order.intent is not None
-        coupon = self._coupon(order.id, order.intent) if order.intent.amount_discount else None
+        coupon = self._coupon(order, order.intent) if order.intent.amount_discount else None
         params = session_params(order, order.intent, catalogue, site, coupon)
-        options: Any = {"idempotency_key": f"{order.id}.checkout"}
+        options: Any = {"idempotency_key": _key(order, "checkout")}
         try:
             session = self._payments.ask(lambda client: client.v1.checkout.sessions.create(params, options).to_dict())
         except ProviderRefused as error:
             raise _buyers_own(error) or error from None
         return Opened(session["id"], session["url"])
 
-    def _coupon(self, order_id: str, intent: Intent) -> str:
+    def _coupon(self, order: Order, intent: Intent) -> str:
         """Our own discount as a coupon for this one order: Stripe's totals then say what was taken off."""
         params: Any = {
-            "id": order_id,
+            "id": order.id,
             "name": (intent.code or "Discount")[:40],
             "amount_off": intent.amount_discount,
             "currency": intent.currency.lower(),
             "duration": "once",
             "max_redemptions": 1,
         }
-        options: Any = {"idempotency_key": f"{order_id}.coupon"}
-        coupon = self._payments.ask(lambda client: client.v1.coupons.create(params, options).to_dict())
-        return str(coupon["id"])
+        options: Any = {"idempotency_key": _key(order, "coupon")}
+        try:
+            self._payments.ask(lambda client: client.v1.coupons.create(params, options).to_dict())
+        except ProviderRefused as error:
+            if error.details.get("reason") != "resource_already_exists":
+                raise
+        return order.id
+
+
+def _key(order: Order, what: str) -> str:
+    """The same at each try, but another once Stripe has answered with an error of its own, which it would repeat.
+
+    https://docs.stripe.com/api/idempotent_requests
+    """
+    failures = order.intent.failures if order.intent else 0
+    return f"{order.id}.{what}" + (f"-{failures}" if failures else "")
 
 
 def _buyers_own(error: ProviderRefused) -> CartRefused | None:

@@ -206,6 +206,8 @@ class Checkout:
             raise CheckoutBroken() from error
         except ProviderError as error:
             log.warning("no session for order %s: %s", order.id, error.message)
+            if error.status is not None:
+                self._orders.change(order.id, _count_failure)
             raise PaymentUnavailable(getattr(error, "retry_after", None)) from error
         point(Point.SESSION_CREATED)
 
@@ -237,6 +239,11 @@ class Checkout:
             steps.settle(fresh, now)
 
         self._orders.change(order.id, tell)
+
+
+def _count_failure(order: Order) -> None:
+    assert order.intent is not None
+    order.intent.failures += 1
 
 
 def _destination(wanted: Cart) -> Shipping | None:
