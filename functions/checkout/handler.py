@@ -21,10 +21,10 @@ from typing import Any
 from pushcart import cartform, doctor, needs, shapes, startup
 from pushcart import clock as clocks
 from pushcart.config import Config, Reads
-from pushcart.cors import Origins, origin_of
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.pages import pages
-from pushcart.errors import BadRequest, MethodNotAllowed, PushcartError, TooLarge
+from pushcart.errors import BadRequest, PushcartError
+from pushcart.public import Origins, PublicRouter, origin_of
 from pushcart.repositories import Counters, Orders
 from pushcart.services import traffic
 from pushcart.services.checkout import Checkout
@@ -48,8 +48,6 @@ READS = Reads(
     needs=("internal-key", "store-url"),
     may_need=("stripe-api-key", "autopay-key", "shop"),
 )
-
-NO_STORE = {"Cache-Control": "no-store"}
 
 
 class App:
@@ -75,37 +73,24 @@ class App:
         )
         self._progress = Progress(orders, catalogue)
         self._visits = traffic.Visits(self._store, clock, lambda: pages(catalogue()))
-        self._origins = Origins(self._allowed)
-        self._router = Router(config, clock)
-        self._router.add("GET", "/stock", lambda request: self._stock.listing())
-        self._router.add("GET", "/traffic", partial(_traffic, self._store, clock))
-        doctor.add(self._router, config, clock, self._probes)
-        self._public = {"/": ("POST", self._begin), "/status": ("GET", self._status), "/visit": ("POST", self._visit)}
-
-    def handle(self, event: Any, context: Any) -> dict[str, Any]:
-        method, target = self._public.get(event.path.rstrip("/") or "/", ("", None))
-        if target is None:
-            return self._router.handle(event, context)
-        cors: dict[str, str] = {}
-        try:
-            cors = self._origins.headers(event.headers.get("Origin"))
-            if event.method == "OPTIONS":
-                return {"statusCode": 204, "headers": self._origins.preflight(event.headers.get("Origin"))}
-            if event.method != method:
-                raise MethodNotAllowed(f"This address takes {method} only.")
-            if len(event.body) > self._config.number("max_cart_bytes"):
-                raise TooLarge(f"A cart may hold {self._config['max_cart_bytes']} bytes.")
-            answer = target(event, context)
-        except PushcartError as error:
-            answer = error.answer(context.log_fields, stranger=True)
-            if cartform.is_form(event) and target == self._begin:
-                answer = cartform.page(answer, self._site())
-        return {**answer, "headers": {**NO_STORE, **answer.get("headers", {}), **cors}}
+        signed = Router(config, clock)
+        signed.add("GET", "/stock", lambda request: self._stock.listing())
+        signed.add("GET", "/traffic", partial(_traffic, self._store, clock))
+        doctor.add(signed, config, clock, self._probes)
+        self.router = PublicRouter(signed, Origins(self._allowed), config.number("max_cart_bytes"))
+        self.router.add("POST", "/", self._begin)
+        self.router.add("GET", "/status", self._status)
+        self.router.add("POST", "/visit", self._visit)
 
     def _begin(self, event: Any, context: Any) -> dict[str, Any]:
-        begun = self._checkout.begin(cartform.read(event))
+        form = cartform.is_form(event)
+        try:
+            begun = self._checkout.begin(cartform.read(event))
+        except PushcartError as error:
+            answer = error.answer(context.log_fields, stranger=True)
+            return cartform.page(answer, self._site()) if form else answer
         context.log_fields["order_id"] = begun.order_id
-        if cartform.is_form(event):
+        if form:
             return {"statusCode": 303, "headers": {"Location": begun.url}}
         return {"statusCode": 200, "body": {"order": begun.order_id, "key": begun.key, "url": begun.url}}
 
@@ -171,7 +156,7 @@ def start() -> None:
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
     """One call, as the template makes it."""
-    return app.handle(event, context)
+    return app.router.handle(event, context)
 
 
 def stop() -> None:
