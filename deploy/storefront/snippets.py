@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from pushcart.domain.catalogue import Catalogue, Product
-from storefront.views import formats_of, way_of
+from storefront.views import fits_a_form, formats_of, way_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def snippets(catalogue: Catalogue, products: list[Product]) -> list[Snippet]:
         # A link knows nothing of options, so it is only for a product without any.
         url = product.stripe.url if way_of(product, product.stripe.url, checkout) == "link" else None
         link = f'<a href="{escape(url)}">Buy {escape(product.name)}</a>' if url else None
-        form = _form(catalogue, product, checkout) if checkout else None
+        form = _form(catalogue, product, checkout) if checkout and fits_a_form(catalogue, product) else None
         price = str(formats.money(catalogue.price_of(product), catalogue.currency_of(product)))
         made.append(Snippet(product.sku, product.name, price, link, form, _missing(product, link or form)))
     return made
@@ -41,7 +41,7 @@ def _missing(product: Product, found: str | None) -> list[str]:
         return []
     return [
         f"stripe.url of {product.sku}: the address of its payment link, as Stripe's Dashboard shows it",
-        "or site.checkout: the public address of the function checkout",
+        "or site.checkout: the public address of the function checkout, and stripe under checkout.pay_with if it ships",
     ]
 
 

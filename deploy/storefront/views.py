@@ -122,6 +122,11 @@ def way_of(product: Product, link: str | None, checkout: str | None) -> Way:
     return "form" if checkout else "none"
 
 
+def fits_a_form(catalogue: Catalogue, product: Product) -> bool:
+    """Whether a form for one product is enough: it asks for no address, which only Stripe asks for by itself."""
+    return not product.ships or "stripe" in catalogue.checkout.pay_with
+
+
 def never_there(product: Product) -> int | dict[str, int] | None:
     """What shop.yml has none of, in the shape of the live stock: 0, `{"L": 0}`, or None."""
     if isinstance(product.stock, dict):

@@ -23,9 +23,9 @@ from pushcart import clock as clocks
 from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.pages import pages
-from pushcart.errors import BadRequest, PushcartError
+from pushcart.errors import BadRequest, ConfigurationError, PushcartError
 from pushcart.public import Origins, PublicRouter, origin_of
-from pushcart.repositories import Counters, Orders
+from pushcart.repositories import Locks, Orders
 from pushcart.services import traffic
 from pushcart.services.checkout import Checkout
 from pushcart.services.progress import Progress
@@ -63,7 +63,7 @@ class App:
         self._checkout = Checkout(
             orders,
             self._stock,
-            Counters(self._store, clock),
+            Locks(self._store, clock),
             self._ways,
             catalogue,
             self._site,
@@ -130,6 +130,11 @@ class App:
         """Also the keys of the ways to pay, which shop.yml may name since the function started."""
         needed = needs.for_checkout(self._catalogue())
         self._config.check(needed.secrets, needed.variables)
+        mode = self._config["stripe_mode"]
+        for name in self._catalogue().checkout.pay_with:
+            other = self._ways.link(name).mode() if name != "stripe" else None
+            if other not in (None, mode):
+                raise ConfigurationError([f"stripe_mode is {mode}, but {name}'s links lead to {other} payments"])
 
     def close(self) -> None:
         self._visits.close()

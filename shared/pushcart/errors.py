@@ -17,6 +17,8 @@ class PushcartError(Exception):
 
     http_status = 500
     code = "internal"
+    #: What a stranger is told in place of the message, where that may say too much about us.
+    for_strangers: str | None = None
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -36,8 +38,9 @@ class PushcartError(Exception):
         if self.http_status >= 500:
             log.error("%s", self.message)
         response = self.to_response()
-        if stranger and self.http_status == 500:
-            response["body"] = {"error": {"code": self.code, "message": "This function is broken; its log says why."}}
+        broken = "This function is broken; its log says why." if self.http_status == 500 else None
+        if stranger and (instead := self.for_strangers or broken):
+            response["body"] = {"error": {"code": self.code, "message": instead}}
         return response
 
     def to_response(self) -> dict[str, Any]:
@@ -157,6 +160,7 @@ class StoreUnavailable(PushcartError):
 
     http_status = 503
     code = "store_unavailable"
+    for_strangers = "The shop's store does not answer just now; try again in a minute."
 
     def headers(self) -> dict[str, str]:
         return {"Retry-After": "10"}

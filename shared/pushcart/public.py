@@ -20,9 +20,14 @@ MAX_AGE = 3600
 
 
 def origin_of(url: str) -> str:
-    """`https://shop.example` of any address below it."""
+    """`https://shop.example` of any address below it, as browsers write it: national letters as xn--, no usual port."""
     parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}".lower()
+    try:
+        host = (parts.hostname or "").encode("idna").decode()
+    except UnicodeError:
+        host = parts.hostname or ""
+    port = "" if parts.port in (None, {"https": 443, "http": 80}.get(parts.scheme)) else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}".lower()
 
 
 class Origins:

@@ -36,6 +36,11 @@ def mistakes(loaded: dict[Any, Any], mails: Path | None) -> list[Mistake]:
             for place, product in products
             if product.get("ships") is True
         ]
+    found += [
+        (f"{place}.currency", f"what ships is sold in the shop's own currency, {currency}, as its shipping is")
+        for place, product in products
+        if product.get("ships") is True and product.get("currency") not in (None, currency)
+    ]
     reminder = readable(checkout.get("reminder"), Name)
     return found + (template_mistakes(reminder, mails, "checkout.reminder") if reminder else [])
 

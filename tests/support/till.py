@@ -24,7 +24,7 @@ from pushcart.errors import PushcartError
 from pushcart.providers.stripe_checkout import StripeCheckout
 from pushcart.providers.stripe_payments import StripePayments
 from pushcart.providers.ways import Opened
-from pushcart.repositories import Counters, Orders
+from pushcart.repositories import Counters, Locks, Orders
 from pushcart.services.checkout import Begun, Checkout
 from pushcart.services.intake import Intake
 from pushcart.services.link_payments import LinkPayments
@@ -75,7 +75,7 @@ products:
 
 
 class Sessions:
-    """Stripe. `money` is the truth by session of ours, `purchases` those by payment link.
+    """Stripe. `money` is the truth by session of ours (`pending`: on its way), `purchases` those by payment link.
 
     `error` is what it answers instead, while set; `reads` counts.
     """
@@ -114,7 +114,8 @@ class Sessions:
             provider="stripe",
             session_id=session_id,
             created_at=opened.created_at,
-            money=self.money[session_id],
+            money="unpaid" if self.money[session_id] == "pending" else self.money[session_id],
+            pending=self.money[session_id] == "pending",
             currency=intent.currency,
             amount_subtotal=intent.amount_subtotal,
             amount_total=intent.amount_total,
@@ -176,7 +177,7 @@ class Till:
         self._checkout = Checkout(
             self.orders,
             self.stock,
-            Counters(store, self.clock),
+            Locks(store, self.clock),
             ways,
             self.catalogue,
             lambda: "https://shop.example",
@@ -196,7 +197,7 @@ class Till:
         """One of each, by somebody who says their name and address."""
         sent = {"token": token, "pay": pay, "email": MAIL, "name": "Ann", **more}
         items = [{"sku": sku.partition(" ")[0], "options": _size(sku)} for sku in skus or ("course",)]
-        return self._checkout.begin(msgspec.convert({"items": items, **sent}, Cart))
+        return self._checkout.begin(msgspec.convert({"items": items} | sent, Cart))
 
     def order(self, begun: Begun) -> Order:
         return self.orders.require(begun.order_id)

@@ -139,7 +139,11 @@ def test_amounts_fit_the_currency_of_the_shop():
 def test_a_provider_takes_only_its_currencies():
     text = changed(("  currency: EUR", "  currency: CHF"), ("price: 18.00", "price: 18.00\n    currency: SEK"))
     wrong = "autopay, which is under checkout.pay_with, takes no {}, only EUR, GBP, PLN, USD"
-    assert mistakes(text) == [f"shop.currency: {wrong.format('CHF')}", f"products[2].currency: {wrong.format('SEK')}"]
+    assert mistakes(text) == [
+        f"shop.currency: {wrong.format('CHF')}",
+        f"products[2].currency: {wrong.format('SEK')}",
+        "products[2].currency: what ships is sold in the shop's own currency, CHF, as its shipping is",
+    ]
     assert shopfile.parse(text.replace("[autopay, stripe]", "[stripe]"))
 
 

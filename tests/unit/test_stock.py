@@ -13,7 +13,7 @@ from pushcart.clock import later
 from pushcart.domain.order import Order
 from pushcart.errors import CartRefused
 from pushcart.repositories import Orders
-from pushcart.services.stock import COLLECTION, FEW, Held, Sheet, Short, Stock
+from pushcart.services.stock import COLLECTION, FEW, FRESH, Held, Sheet, Short, Stock
 from pushcart.store import Document, Store, connect
 from support.databases import DATABASES, fresh
 from support.processes import Clock, Purchase
@@ -114,10 +114,25 @@ def test_what_is_given_back_is_there_again_and_only_that(stock):
 
 def test_buyers_hear_only_of_what_is_nearly_gone(stock, store):
     assert stock.nearly_gone() == {"mug": 3, "apron": {"S": 2, "M": FEW}}
-    many = Stock(store, lambda: catalogue(SHOP.replace("stock: 3", "stock: 6").replace("M: 5", "M: 6")), Clock())
+    clock = Clock()
+    many = Stock(store, lambda: catalogue(SHOP.replace("stock: 3", "stock: 6").replace("M: 5", "M: 6")), clock)
     assert many.nearly_gone() == {"apron": {"S": 2}}
     many.hold("o-1", [pieces("mug"), pieces("apron", 2, "S")], SOON)
+    clock.advance(FRESH)
     assert many.nearly_gone() == {"mug": 5, "apron": {"S": 0}}
+
+
+def test_choices_without_a_limit_are_not_counted_at_all(stock, store):
+    for number in range(30):
+        stock.hold(f"o-{number}", [pieces("apron", 1, "XL")], SOON)
+    assert store.get(COLLECTION, "apron") is None
+
+
+def test_a_cart_that_cannot_be_had_leaves_what_it_held_before_as_it_is(stock):
+    assert stock.hold("o-1", [pieces("apron", 2, "S")], SOON, "cart") == []
+    short = stock.hold("o-2", [pieces("apron", 1, "S"), pieces("mug", 4)], SOON, "cart")
+    assert [(one.sku, one.left) for one in short] == [("mug", 3)]
+    assert [row["held"] for row in stock.listing() if row["choice"] == "S"] == [2]
 
 
 def test_the_document_holds_no_more_orders_than_there_are_pieces(stock, till, store):

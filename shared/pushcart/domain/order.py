@@ -161,7 +161,10 @@ class Notice(msgspec.Struct, kw_only=True):
 
 
 class Payment(msgspec.Struct, kw_only=True):
-    """What the provider says about the money, as last read; `notices` where that is all it ever says."""
+    """What the provider says about the money, as last read; `notices` where that is all it ever says.
+
+    `pending` says that the buyer has paid and the money is on its way, such as by bank transfer.
+    """
 
     provider: str
     session_id: str
@@ -176,6 +179,7 @@ class Payment(msgspec.Struct, kw_only=True):
     charge_id: str | None = None
     payment_link: str | None = None
     livemode: bool = False
+    pending: bool = False
     dispute: Dispute | None = None
     notices: list[Notice] = []
 

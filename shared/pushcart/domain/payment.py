@@ -29,9 +29,10 @@ from pushcart.domain.order import (
 class PaymentFacts(msgspec.Struct, kw_only=True):
     """One payment as read from its provider, in our words. Amounts in minor units of `currency`.
 
-    `order_id` is ours, if a checkout of ours put it there. `money` says whether it is in. `amount_received`
-    is what the provider holds, where it says so, in `received_currency` if that is another. A line's `sku` and `item`
-    are what our checkout noted with it, if any. `paid_again` are references of further payments of the same order.
+    `order_id` is ours, if a checkout of ours put it there. `money` says whether it is in, `pending` that it is on its
+    way. `amount_received` is what the provider holds, where it says so, in `received_currency` if that is another. A
+    line's `sku` and `item` are what our checkout noted with it, if any. `paid_again` are references of further payments
+    of the same order.
     """
 
     provider: str
@@ -53,6 +54,7 @@ class PaymentFacts(msgspec.Struct, kw_only=True):
     charge_id: str | None = None
     payment_link: str | None = None
     livemode: bool = False
+    pending: bool = False
     dispute: Dispute | None = None
     notices: list[Notice] = []
     paid_again: list[str] = []

@@ -273,7 +273,8 @@ def _cancel(order: Order, step: Step, now: Instant, why: str) -> None:
 def _die(order: Order, step: Step, reason: str, now: Instant) -> None:
     _finish(step, StepState.DEAD, now)
     order.note(now, f"{step.id} gave up at attempt {step.attempts}: {reason}", step.id)
-    if step.phase is not Phase.ATTENTION:  # a mail about a mail that cannot be sent would never end
+    # A mail about a mail that cannot be sent would never end; a cart that was left is no trouble of the owner's.
+    if step.phase not in (Phase.ATTENTION, Phase.REMINDER):
         attention.require(
             order, "dead_step", step.id, f"The step {step.id} could not be done: {reason}", now, again=True
         )

@@ -229,6 +229,7 @@ def _facts(session: Session, lines: list[LineItem], charge: Charge | None, dispu
         charge_id=charge.id if charge else None,
         payment_link=session.payment_link,
         livemode=session.livemode,
+        pending=session.status == "complete" and money == "unpaid",
         dispute=dispute,
         buyer=_buyer(session),
         shipping=session.sent_to(),

@@ -54,7 +54,7 @@ class LinkWay:
 
 
 def thank_you_url(site: str, order: Order) -> str:
-    """Where the buyer comes back to. The key is in the fragment, which no server and no log gets to see."""
+    """Where the buyer comes back to. The key is in the fragment, which the pages' host does not get to see."""
     assert order.intent is not None
     return f"{site.rstrip('/')}/thank-you/#{urlencode({'order': order.id, 'key': order.intent.key})}"
 

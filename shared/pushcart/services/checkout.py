@@ -17,15 +17,23 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pushcart.clock import Clock, Instant, later, to_instant
+from pushcart.clock import Clock, later, to_instant
 from pushcart.crash import Point, point
 from pushcart.domain import attention, cart, money, payment, steps
 from pushcart.domain.cart import Cart, Quote
 from pushcart.domain.catalogue import Catalogue, choice
 from pushcart.domain.order import Address, Buyer, Intent, Order, Payment, PaymentStatus, Shipping, derived_id
-from pushcart.errors import CartRefused, CheckoutBroken, PaymentUnavailable, ProviderError, ProviderRefused
+from pushcart.errors import (
+    CartRefused,
+    CheckoutBroken,
+    ConfigurationError,
+    PaymentUnavailable,
+    ProviderError,
+    ProviderRefused,
+    PushcartError,
+)
 from pushcart.providers.ways import Way, thank_you_url
-from pushcart.repositories import Counters, Orders
+from pushcart.repositories import Locks, Orders
 from pushcart.services.stock import GRACE, Stock
 from pushcart.services.ways import Ways
 
@@ -33,6 +41,9 @@ log = logging.getLogger(__name__)
 
 #: Carts with the same token and contents that ended unpaid, before the buyer has to begin a new one.
 MOST_ATTEMPTS = 50
+
+#: Seconds after which the same cart, paid for once, is another purchase.
+SAME_CART = 86_400
 
 #: Seconds that Stripe wants to be left of a session when it is made, and a minute for the way there.
 LEFT_TO_OPEN = 31 * 60
@@ -53,7 +64,7 @@ class Checkout:
         self,
         orders: Orders,
         stock: Stock,
-        counters: Counters,
+        locks: Locks,
         ways: Ways,
         catalogue: Callable[[], Catalogue],
         site: Callable[[], str],
@@ -64,7 +75,7 @@ class Checkout:
     ) -> None:
         self._orders = orders
         self._stock = stock
-        self._counters = counters
+        self._locks = locks
         self._ways = ways
         self._catalogue = catalogue
         self._site = site
@@ -90,9 +101,10 @@ class Checkout:
         name = f"checkout {wanted.token or self._token()} {self._digest(wanted, quote, pay)}"
         for attempt in range(MOST_ATTEMPTS):
             order = self._order(derived_id(f"{name} {attempt}"), wanted, quote, pay)
-            if order.payment_status in payment.RECEIVED:
+            if self._paid_lately(order):
                 return self._begun(order, thank_you_url(self._site(), order))
             if self._payable(order, way):
+                self._hold(order, wanted.token)
                 return self._opened(order, way, catalogue)
         raise CartRefused([{"code": "too_many_attempts", "message": "Empty the cart and fill it again, please."}])
 
@@ -114,8 +126,7 @@ class Checkout:
         while (order := self._orders.get(order_id)) is None:
             now = self._clock()
             fresh = self._made(order_id, wanted, quote, pay, now)
-            assert fresh.check_at is not None
-            self._hold(fresh, later(fresh.check_at, GRACE), wanted.token or "")
+            self._hold(fresh, wanted.token)
             point(Point.STOCK_HELD)
             if self._orders.add(fresh):
                 point(Point.ORDER_STORED)
@@ -165,10 +176,11 @@ class Checkout:
         steps.settle(order, now)
         return order
 
-    def _hold(self, order: Order, until: Instant, token: str) -> None:
-        short = self._stock.hold(
-            order.id, order.lines, until, hashlib.sha256(token.encode()).hexdigest() if token else ""
-        )
+    def _hold(self, order: Order, token: str | None) -> None:
+        """Holds what the order needs, again if a change of the cart gave it back. `CartRefused` says what is short."""
+        assert order.check_at is not None
+        name = hashlib.sha256(token.encode()).hexdigest() if token else ""
+        short = self._stock.hold(order.id, order.lines, later(order.check_at, GRACE), name)
         problems = []
         for one in short:
             items = [
@@ -181,6 +193,13 @@ class Checkout:
             problems.append({"code": "sold_out", "message": message, "item": items[0], "left": one.left})
         if problems:
             raise CartRefused(problems)
+
+    def _paid_lately(self, order: Order) -> bool:
+        """Whether the same cart again means this order: its money is in since a day at most, or on its way."""
+        if order.payment_status is PaymentStatus.UNPAID:
+            return order.payment is not None and order.payment.pending
+        since = later(to_instant(self._clock()), -SAME_CART)
+        return order.payment_status in payment.RECEIVED and (order.paid_at or order.updated_at) > since
 
     def _payable(self, order: Order, way: Way) -> bool:
         """Whether this order can still be paid; a second try of a session that ended is another order."""
@@ -201,12 +220,12 @@ class Checkout:
         except CartRefused:
             self._stock.release(order.id, order.skus)
             raise
-        except ProviderRefused as error:
+        except (ProviderRefused, ConfigurationError) as error:
             self._tell(order, error)
             raise CheckoutBroken() from error
         except ProviderError as error:
             log.warning("no session for order %s: %s", order.id, error.message)
-            if error.status is not None:
+            if error.status is not None and error.status >= 500:
                 self._orders.change(order.id, _count_failure)
             raise PaymentUnavailable(getattr(error, "retry_after", None)) from error
         point(Point.SESSION_CREATED)
@@ -226,19 +245,24 @@ class Checkout:
         assert order.intent is not None
         return Begun(order.id, order.intent.key, url)
 
-    def _tell(self, order: Order, error: ProviderRefused) -> None:
-        """The owner hears of the first checkout a day that a provider refuses: nobody can buy, and all say the same."""
+    def _tell(self, order: Order, error: PushcartError) -> None:
+        """The owner hears of the first checkout a day that a provider refuses; the others say the same."""
         log.error("no session for order %s: %s", order.id, error.message)
-        if self._counters.add("checkout.refused") > 1:
+        lock = self._locks.acquire("checkout refused", 86_400)
+        if lock is None:
             return
-        text = f"nobody can pay, for the checkout was refused: {error.message}"
+        text = f"its buyer could not pay, and others may not either: {error.message}"
 
         def tell(fresh: Order) -> None:
             now = to_instant(self._clock())
             attention.require(fresh, "checkout_refused", "", text, now)
             steps.settle(fresh, now)
 
-        self._orders.change(order.id, tell)
+        try:
+            self._orders.change(order.id, tell)
+        except Exception:
+            self._locks.release("checkout refused", lock)
+            raise
 
 
 def _count_failure(order: Order) -> None:

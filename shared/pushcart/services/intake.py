@@ -16,7 +16,7 @@ from pushcart.domain.event import EventStatus, InboxEvent
 from pushcart.domain.order import Order, Payment, PaymentStatus, Phase
 from pushcart.domain.payment import PaymentFacts
 from pushcart.domain.retry import MAX_DEFERRALS, next_attempt, put_off
-from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, PushcartError, StoreUnavailable
+from pushcart.errors import ProviderBusy, ProviderRefused, PushcartError, StoreUnavailable
 from pushcart.repositories import Counters, Inbox, Orders
 from pushcart.services.stock import Stock
 
@@ -120,21 +120,29 @@ class Intake:
             return None
         try:
             self.sync(order.payment.provider, order.session_id or "", "a look at the payment", known=order.id)
-        except ProviderError as error:
-            log.warning("the payment of order %s could not be looked at: %s", order_id, error.message)
-            text = f"for two weeks it could not be found out whether this was paid: {error.message}"
-
-            def put_off_the_look(fresh: Order) -> None:
-                if fresh.check_at != order.check_at:
-                    return
-                fresh.check_at = later(now, CHECK_AGAIN)
-                if later(fresh.created_at, payment.CHECK_FOR) <= now:
-                    fresh.check_at = None
-                    attention.require(fresh, "payment_unknown", "", text, now)
-                steps.settle(fresh, now)
-
-            self._orders.change(order_id, put_off_the_look)
+        except StoreUnavailable:
+            raise
+        except PushcartError as error:
+            self._look_again(order, now, error.message)
+        except Exception as error:
+            log.exception("the payment of order %s", order_id)
+            self._look_again(order, now, f"a mistake in Pushcart ({type(error).__name__}); see order-store's log")
         return order_id
+
+    def _look_again(self, order: Order, now: Instant, why: str) -> None:
+        log.warning("the payment of order %s could not be looked at: %s", order.id, why)
+
+        def put_off_the_look(fresh: Order) -> None:
+            if fresh.check_at != order.check_at:
+                return
+            fresh.check_at = later(now, CHECK_AGAIN)
+            if later(fresh.created_at, payment.CHECK_FOR) <= now:
+                fresh.check_at = None
+                text = f"for two weeks it could not be found out whether this was paid: {why}"
+                attention.require(fresh, "payment_unknown", "", text, now)
+            steps.settle(fresh, now)
+
+        self._stock.follow(self._orders.change(order.id, put_off_the_look))
 
     def sync(
         self,

@@ -63,12 +63,12 @@ class LinkPayments:
             (notice for notice in notices if notice.status == "paid"),
             key=lambda notice: (notice.amount, notice.currency) != asked,
         )
-        first = paid[0] if paid else None
+        first, money = paid[0] if paid else None, self._money(order, notices)
         return PaymentFacts(
             provider=self._provider,
             session_id=order.id,
             created_at=order.created_at,
-            money=self._money(order, notices),
+            money=money,
             currency=intent.currency,
             amount_subtotal=intent.amount_subtotal,
             amount_total=intent.amount_total,
@@ -80,6 +80,7 @@ class LinkPayments:
             order_id=order.id,
             payment_intent=first.reference if first else None,
             livemode=order.payment.livemode,
+            pending=money == "unpaid" and bool(notices),
             notices=notices,
             paid_again=[notice.reference for notice in paid[1:]],
             buyer=order.buyer,

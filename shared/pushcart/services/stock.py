@@ -26,6 +26,9 @@ GRACE = 3600
 #: So many left are worth a word to the buyer.
 FEW = 5
 
+#: Seconds for which a page may be told what few are left of without looking again.
+FRESH = 5
+
 Pieces = dict[str, int]
 
 
@@ -40,6 +43,9 @@ class Held(msgspec.Struct):
     until: Instant | None = None
     over: Pieces = {}
     cart: str = ""
+
+    def same_as(self, other: Held) -> bool:
+        return (self.pieces, self.until, self.cart) == (other.pieces, other.until, other.cart)
 
 
 class Sheet(msgspec.Struct, kw_only=True):
@@ -73,16 +79,20 @@ class Stock:
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
+        self._gone: tuple[Instant, dict[str, Any]] | None = None
 
     def hold(self, order_id: str, lines: Iterable[Line], until: Instant, cart: str = "") -> list[Short]:
         """Holds what the lines need until `until`, all or nothing; what is short, or an empty list.
 
-        It replaces what the same order held, and what an unpaid order of the same `cart` did.
+        It replaces what the same order held of these products, and what an unpaid order of the same `cart` did.
         """
-        wanted = self._wanted(lines)
-        for sku, pieces in wanted.items():
-            short = self._put(sku, order_id, Held(pieces, until, cart=cart), limited=True)
-            if short:
+        wanted = {sku: Held(pieces, until, cart=cart) for sku, pieces in self._wanted(lines).items()}
+        short = [one for sku, held in wanted.items() for one in self._lacking(sku, order_id, held)]
+        if short:
+            return short
+        for sku, held in wanted.items():
+            short = self._put(sku, order_id, held, limited=True)
+            if short:  # somebody was quicker
                 self.release(order_id, wanted)
                 return short
         return []
@@ -120,7 +130,16 @@ class Stock:
         return rows
 
     def nearly_gone(self) -> dict[str, Any]:
-        """What few are left of, for the shop's pages: `{"mug": 2, "studio-apron": {"S": 3, "L": 0}}`."""
+        """What few are left of, for the shop's pages: `{"mug": 2, "studio-apron": {"S": 3, "L": 0}}`.
+
+        A few seconds old at most: every view of a page asks.
+        """
+        now = to_instant(self._clock())
+        if self._gone is None or not self._gone[0] <= now < later(self._gone[0], FRESH):
+            self._gone = now, self._count_gone()
+        return self._gone[1]
+
+    def _count_gone(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for row in self.listing():
             if row["left"] <= FEW:
@@ -138,6 +157,8 @@ class Stock:
             if product is None or product.stock is None:
                 continue
             name = choice(line.options) if isinstance(product.stock, dict) else ""
+            if isinstance(product.stock, dict) and name not in product.stock:
+                continue
             wanted.setdefault(product.sku, Counter())[name] += line.quantity
         return {sku: dict(pieces) for sku, pieces in wanted.items()}
 
@@ -152,12 +173,9 @@ class Stock:
             before = sheet.orders.get(order_id)
             if held is None and before is None:
                 return []
-            if held and before and (held.pieces, held.until) == (before.pieces, before.until):
+            if held and before and held.same_as(before):
                 return [Short(sku, name, 0) for name in before.over]
-            sheet = _current(sheet, to_instant(self._clock()))
-            sheet.orders.pop(order_id, None)
-            if held and held.cart:
-                sheet.orders = {id: one for id, one in sheet.orders.items() if one.cart != held.cart}
+            self._make_room(sheet, order_id, held)
             short: list[Short] = []
             if held:
                 short = self._short(sheet, held, limited=limited)
@@ -166,6 +184,24 @@ class Stock:
                 sheet.orders[order_id] = held
             if self._save(sheet):
                 return short
+
+    def _lacking(self, sku: str, order_id: str, held: Held) -> list[Short]:
+        """What `_put` would find short; nothing is written."""
+        sheet = self._sheet(sku)
+        before = sheet.orders.get(order_id)
+        if before and held.same_as(before):
+            return []
+        self._make_room(sheet, order_id, held)
+        return self._short(sheet, held, limited=True)
+
+    def _make_room(self, sheet: Sheet, order_id: str, held: Held | None) -> None:
+        """Takes off the sheet what has run out, and what `held` comes in place of."""
+        now, cart = to_instant(self._clock()), held.cart if held else ""
+        sheet.orders = {
+            id: one
+            for id, one in _current(sheet, now).orders.items()
+            if id != order_id and not (cart and one.cart == cart)
+        }
 
     def _short(self, sheet: Sheet, held: Held, *, limited: bool) -> list[Short]:
         """What is short for `held`, which the sheet does not list yet; what a sale goes beyond is noted in it.

@@ -28,6 +28,10 @@ log = logging.getLogger(__name__)
 STOP_CHECK = 0.2
 
 
+#: What a look at an order's payment is called among the jobs.
+LOOK = "payment of "
+
+
 class Swept(msgspec.Struct):
     """What one sweep took on, and whether it stopped with more to do."""
 
@@ -48,8 +52,8 @@ class Job:
 class Work:
     """Events and orders to be worked on, each at most once at a time in this process.
 
-    Events and orders have workers of their own: a Stripe that does not answer must not keep paid orders from
-    their steps.
+    Events, orders and looks at payments nobody told of have workers of their own: a Stripe that does not answer must
+    not keep paid orders from their steps, and carts that were left not those that were paid.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Work:
         self._clock = clock
         self._events = ThreadPoolExecutor(workers, thread_name_prefix="events")
         self._drives = ThreadPoolExecutor(workers, thread_name_prefix="orders")
+        self._looks = ThreadPoolExecutor(2, thread_name_prefix="looks")
         self._jobs: dict[str, Job] = {}
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -91,7 +96,8 @@ class Work:
             jobs = [self.order(id) for _, id in orders] + [self.event(id) for _, id in events]
             swept.orders += len(orders)
             swept.events += len(events)
-            swept.more = not self._wait(jobs, end) or batch in (len(orders), len(events))
+            finished = self._wait(jobs, end) and self._wait(self._open_looks(), end)
+            swept.more = not finished or batch in (len(orders), len(events))
             last_order = orders[-1] if orders else last_order
             last_event = events[-1] if events else last_event
             if not swept.more or time.monotonic() >= end or self._stopping.is_set():
@@ -101,13 +107,13 @@ class Work:
         """Takes on nothing more and lets every sweep and drive end; what only waits is left to the next sweep."""
         self._stopping.set()
         self._driver.stop()
-        for pool in (self._events, self._drives):
+        for pool in (self._events, self._drives, self._looks):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
         """`stop`, and waits for the steps and events in hand."""
         self.stop()
-        for pool in (self._events, self._drives):
+        for pool in (self._events, self._drives, self._looks):
             pool.shutdown(wait=True)
 
     def _wait(self, jobs: list[Future[None]], end: float) -> bool:
@@ -121,12 +127,15 @@ class Work:
 
     def _handle_order(self, order_id: str) -> None:
         if self._driver.drive(order_id):
-            # With the events, because it asks the provider of the payment.
-            self._submit(self._events, f"payment of {order_id}", lambda _: self._handle_check(order_id))
+            self._submit(self._looks, f"{LOOK}{order_id}", lambda _: self._handle_check(order_id))
 
     def _handle_check(self, order_id: str) -> None:
         if self._intake.check(order_id) is not None:
             self.order(order_id)
+
+    def _open_looks(self) -> list[Future[None]]:
+        with self._lock:
+            return [job.future for key, job in self._jobs.items() if key.startswith(LOOK)]
 
     def _handle_event(self, event_id: str) -> None:
         order_id = self._intake.apply(event_id)

@@ -39,6 +39,9 @@ class PayLinks(Protocol):
 
     def __init__(self, config: Config) -> None: ...
 
+    def mode(self) -> str | None:
+        """`test` or `live`, by where its links lead; None when that does not tell."""
+
     def link(
         self, order_id: str, amount: int, currency: str, *, description: str, email: str, expires_at: Instant
     ) -> str:

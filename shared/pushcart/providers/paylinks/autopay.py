@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar, Literal
-from urllib.parse import parse_qs, quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from xml.etree.ElementTree import Element, ParseError
 from zoneinfo import ZoneInfo
 
@@ -91,6 +91,11 @@ class Provider:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+
+    def mode(self) -> str | None:
+        """`live` at pay.autopay.eu, `test` at testpay.autopay.eu."""
+        host = urlsplit(self._config["autopay_url"]).hostname
+        return {"pay.autopay.eu": "live", "testpay.autopay.eu": "test"}.get(host or "")
 
     def link(
         self, order_id: str, amount: int, currency: str, *, description: str, email: str, expires_at: Instant
