@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from support.browsing import overflow
 from support.customers import WHEEL, eventually
 
 #: The amount is written in the language that is chosen on the page.
@@ -25,10 +26,6 @@ def fulfilled(shop, email):
     return orders[0] if orders and orders[0]["fulfilment_status"] == "fulfilled" else None
 
 
-def overflow(page):
-    return page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-
-
 def pay(page, shop, email, button=PAY):
     page.goto(f"{shop.sandbox.url}/stripe/pay/{WHEEL}")
     page.get_by_label("Mail address").fill(email)
@@ -39,7 +36,7 @@ def pay(page, shop, email, button=PAY):
 
 def test_from_the_pay_page_to_the_mail_with_the_invitation(page, shop, email):
     pay(page, shop, email)
-    page.get_by_text("Thank you").first.wait_for()
+    page.get_by_role("heading", name="All done").wait_for()
     eventually(lambda: fulfilled(shop, email))
     page.goto(f"{shop.sandbox.url}/mails")
     assert overflow(page) == 0
@@ -55,17 +52,17 @@ def test_from_the_pay_page_to_the_mail_with_the_invitation(page, shop, email):
     assert page.get_by_role("heading").first.is_visible()
 
 
-def test_the_mail_has_a_plain_text_form(page, shop, email):
-    pay(page, shop, email)
+def test_the_mail_has_a_plain_text_form(desktop, shop, email):
+    pay(desktop, shop, email)
     eventually(lambda: fulfilled(shop, email))
     receipt = next(mail for mail in shop.sandbox.mails(email) if "receipt" in mail.subject)
-    page.goto(f"{shop.sandbox.url}/mails/{receipt.id}")
-    page.get_by_role("link", name="Plain text").click()
-    assert "€49.00" in page.locator("pre").inner_text()
+    desktop.goto(f"{shop.sandbox.url}/mails/{receipt.id}")
+    desktop.get_by_role("link", name="Plain text").click()
+    assert "€49.00" in desktop.locator("pre").inner_text()
 
 
-def test_any_function_killed_meanwhile_the_order_still_ends_fulfilled_once(page, shop, email):
-    pay(page, shop, email)
+def test_any_function_killed_meanwhile_the_order_still_ends_fulfilled_once(desktop, shop, email):
+    pay(desktop, shop, email)
     for name in ("order-store", "invite-link", "mailing-list", "email-dispatch"):
         shop.gateway.kill(name)
 
@@ -74,6 +71,7 @@ def test_any_function_killed_meanwhile_the_order_still_ends_fulfilled_once(page,
     assert len([p for p in shop.sandbox.kit.purchases.values() if p["email_address"] == email]) == 1
 
 
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
 def test_a_bank_transfer_is_delivered_when_it_arrives(page, shop, email):
     pay(page, shop, email, "Pay later (bank transfer)")
     eventually(lambda: [order for order in shop.orders(email=email) if order["payment_status"] == "unpaid"])
@@ -82,13 +80,14 @@ def test_a_bank_transfer_is_delivered_when_it_arrives(page, shop, email):
     eventually(lambda: fulfilled(shop, email))
 
 
-def test_a_declined_card_and_a_closed_window_make_no_order(page, shop, email):
-    pay(page, shop, email, "Pay with a card that is declined")
-    assert page.get_by_role("alert").is_visible()
-    page.get_by_role("button", name="Cancel").click()
+def test_a_declined_card_and_a_closed_window_make_no_order(desktop, shop, email):
+    pay(desktop, shop, email, "Pay with a card that is declined")
+    assert desktop.get_by_role("alert").is_visible()
+    desktop.get_by_role("button", name="Cancel").click()
     assert shop.orders(email=email) == []
 
 
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
 def test_days_pass_at_the_click_of_a_button_and_the_delayed_mail_goes_out(page, shop, email):
     pay(page, shop, email)
     eventually(lambda: fulfilled(shop, email))

@@ -123,7 +123,7 @@ class Visitor(Customer):
 
     def at_payment(self) -> str:
         """Once the page is there where it is paid: its address."""
-        self.page.wait_for_url(f"{self.shop.sandbox.url}/**", timeout=PATIENCE)
+        self.page.wait_for_url(f"{self.shop.sandbox.url}/**")
         return self.page.url
 
     def pay(self, name: str | re.Pattern[str] = re.compile(r"^Pay \d")) -> None:
@@ -136,7 +136,7 @@ class Visitor(Customer):
     def expect_total(self, amount: str) -> None:
         """The last line of the cart or the order form, written as `€68.00`."""
         total = self.page.get_by_role("paragraph").filter(has_text=re.compile("^Total"))
-        expect(total).to_have_text(f"Total {amount}", timeout=PATIENCE)
+        expect(total).to_have_text(f"Total {amount}")
 
     def in_cart(self) -> str:
         """The number beside the word in the menu."""

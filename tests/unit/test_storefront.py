@@ -19,7 +19,7 @@ from storefront.building import HEAVY
 from support.storefront import CHECKOUT, SHOP, URL, catalogue, dead_links, owners_folder, pages, tree
 
 #: The most that all script of a page may weigh, in bytes.
-MOST_SCRIPT = 12 * 1024
+MOST_SCRIPT = 12_000
 
 EVIL = "<script>alert(1)</script>"
 

@@ -24,7 +24,7 @@
   };
 
   // The cart: {token, items, orders}. The token stays through changes; orders are those it was sent to payment with.
-  const sound = (item) => item.sku && item.price >= 0 && item.quantity > 0 && item.options;
+  const sound = (item) => item.sku && item.currency && item.price >= 0 && item.quantity > 0 && item.options;
   const read = () => {
     try {
       const cart = JSON.parse(localStorage[key]);
@@ -33,18 +33,14 @@
       return { token: "", items: [], orders: [] };
     }
   };
-  const random = () =>
-    // randomUUID is only there over https.
-    crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(5)).join("-");
+  // randomUUID is only there over https.
+  const random = () => crypto.getRandomValues(new Uint32Array(5)).join("-");
   const keep = (cart) => {
     try {
       localStorage[key] = JSON.stringify({ ...cart, token: cart.token || random() });
-      return true;
-    } catch {
-      return false;
-    } finally {
       count();
-    }
+      return true;
+    } catch {}
   };
   const whole = (text) => Math.min(99, Math.max(1, parseInt(text, 10) || 1));
 
@@ -209,7 +205,6 @@
       draw(cart);
       accept.checked = false;
       refresh();
-      let first;
       const general = [];
       for (const problem of problems) {
         const line = lines.children[problem.item];
@@ -219,34 +214,33 @@
         const values = { left: problem.left, now: amount(item.price), was: amount(item.was) };
         const text = words[word] ? say(word, values) : problem.message || say("other");
         const name = [problem.field, "shipping." + problem.field, words.fields[problem.code]].find((one) => one && elements[one]);
-        const field = name && !line ? (elements[name].length && !elements[name].options ? elements[name][0] : elements[name]) : null;
+        const field = name && !line && one(`[name="${name}"]`, form);
         const place = line ? at("trouble", line) : field && one(`[data-problem="${name}"]`);
-        if (!place || field?.matches(":disabled")) general.push(text);
+        if (!place || (field && field.matches(":disabled"))) general.push(text);
         else {
           write(place, text);
           show(place);
           if (field) field.ariaInvalid = true;
-          first ||= field || place;
         }
       }
-      if (problems.some((problem) => problem.code === "price_changed")) general.push(say("accept"));
+      if (cart.items.some((item) => item.was)) general.push(say("accept"));
       if (!problems.length) general.push(words[code] || message || say("other"));
       const box = one('[data-problem=""]');
       show(box);
       write(box, general.join(" ") || say("look"));
-      (first || box).focus();
+      (one("[aria-invalid], [data-trouble]:not([hidden])", form) || box).focus();
     };
-    const send = async (body, again) => {
-      const signal = AbortSignal.timeout?.(65000);
+    // A function that is only just starting is answered for by its gateway, in a way that scripts of another origin are
+    // not shown. The token makes another try harmless.
+    const send = async (body, signal, tries = 4) => {
       const headers = { "Content-Type": "application/json" };
-      const response = await fetch(checkout, { method: "POST", headers, body: JSON.stringify(body), signal });
-      const answer = await response.json().catch(() => ({}));
-      // A function that is only just starting is answered for by its gateway. The token makes a second try harmless.
-      if (response.status >= 500 && !answer.error?.code && again) {
-        await new Promise((resolve) => setTimeout(resolve, 1500));
-        return send(body, false);
-      }
-      return answer;
+      const sent = fetch(checkout, { method: "POST", headers, body: JSON.stringify(body), signal });
+      const response = await sent.catch(() => 0);
+      const answer = response && (await response.json().catch(() => 0));
+      if (answer && (answer.url || answer.error)) return answer;
+      if (!tries || !navigator.onLine) return { error: { code: response ? "other" : "offline" } };
+      await new Promise((resolve) => setTimeout(resolve, 1500));
+      return send(body, signal, tries - 1);
     };
     on("change", refresh, form);
     on("submit", async (event) => {
@@ -258,15 +252,15 @@
       for (const item of cart.items) delete item.was;
       keep(cart);
       const body = { token: read().token, currency: cart.items[0]?.currency, locale: html.lang };
-      body.items = cart.items.map(({ sku, quantity, options, price }) => ({ sku, quantity, options, price }));
+      body.items = cart.items.map(({ name, image, ...item }) => item);
       for (const [name, value] of new FormData(form)) {
         const [part, inner] = name.split(".");
         if (inner) (body[part] ||= {})[inner] = value.trim() || undefined;
         else if (name !== "accept") body[name] = value.trim() || undefined;
       }
       if (body.shipping) body.shipping.name = body.name;
-      body.remind = Boolean(body.remind);
-      const answer = await send(body, true).catch(() => ({ error: { code: "offline" } }));
+      body.remind = !!body.remind;
+      const answer = await send(body, AbortSignal.timeout?.(65000));
       if (/^https?:\/\//.test(answer.url)) {
         keep({ ...read(), orders: [...cart.orders, answer.order].slice(-9) });
         return location.assign(answer.url);
@@ -280,9 +274,8 @@
   };
 
   const thanksPage = () => {
-    const hash = new URLSearchParams(location.hash.slice(1));
-    const query = new URLSearchParams(location.search);
-    const asked = hash.get("order") ? hash : query.get("session_id") || query.get("OrderID") ? query : 0;
+    const given = [location.hash.slice(1), location.search].map((part) => new URLSearchParams(part));
+    const asked = given.find((part) => ["order", "session_id", "OrderID"].some((name) => part.get(name)));
     if (!asked) return;
     const until = Date.now() + 240000;
     let wait = 1000;
@@ -297,7 +290,7 @@
       turn(state);
       const { paid } = shown.dataset;
       all("[data-expect]").forEach((line) => show(line, expect.includes(line.dataset.expect)));
-      show(at("next"), expect.length && paid);
+      show(at("next"), expect.length && Boolean(paid));
       write(at("items"), items.map((item) => say("pieces", item)).join("\n"));
       show(at("bought"), items.length);
       write(at("number"), order);
@@ -314,7 +307,7 @@
       if (found) tell(found);
       if ("end" in shown.dataset) return;
       if (Date.now() < until) setTimeout(poll, wait);
-      else if (!("paid" in shown.dataset)) turn("late");
+      else if (shown.dataset.state === "waiting") turn("late");
       wait = Math.min(wait * 1.5, 10000);
     };
     turn("waiting");

@@ -205,7 +205,8 @@ def _currency(cart: Cart, lines: Sequence[Line], rules: Rules, problems: Problem
             "mixed_currencies", f"The cart mixes {' and '.join(found)}. Buy these products one after the other."
         )
     elif found and cart.currency and cart.currency.upper() != found[0]:
-        problems.add("wrong_currency", f"These products are sold in {found[0]}, not in {cart.currency.upper()!r}.")
+        text = f"The price is in {found[0]} now, not in {cart.currency.upper()!r}; empty the cart and fill it again."
+        problems.add("wrong_currency", text)
     elif found and rules.currencies is not None and found[0] not in rules.currencies:
         problems.add("wrong_currency", f"This way to pay does not take {found[0]}; choose another.", field="pay")
     return found[0] if found else ""
