@@ -1,7 +1,7 @@
 # make run     the shop on this machine, with one purchase to watch; ONCE=1 ends after it
 # make site    the shop's pages, built into build/site/ for any static host
-# make test    every test
-# make bench   what it costs on this machine, compared and kept; ONLY=ack|chain|memory|sweep measures a part
+# make test    every test, in two processes; WORKERS=1 for one
+# make bench   what it costs on this machine, compared and kept; ONLY=ack|checkout|chain|memory|sweep|site measures a part
 # make lint    ruff
 # make docs    the reference tables in README.md, made anew from the code
 # make lock    the pins in requirements.txt and shared/constraints.txt, made anew from requirements.in
@@ -14,6 +14,7 @@ SITE_PORT ?= 4000
 STORE ?=
 ONCE ?=
 TESTS ?=
+WORKERS ?= 2
 PREFIX ?= $(HOME)/.local
 ONLY ?=
 
@@ -33,7 +34,7 @@ site:
 test:
 	@deploy/local/setup.sh tests
 	@.venv/bin/python -m ruff check --quiet .
-	@.venv/bin/python -m pytest $(TESTS)
+	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 bench:
 	@deploy/local/setup.sh tests

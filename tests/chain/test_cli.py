@@ -12,6 +12,13 @@ from support.command import OURS, ROOT, pushcart, run, shop_of
 from support.customers import PLANS, WHEEL, Customer, eventually
 
 
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A shop of its own: the command has this machine's clock, and other tests let days pass in theirs."""
+    with LocalShop(tmp_path_factory.mktemp("shop"), catch_up=False) as shop:
+        yield shop
+
+
 @pytest.fixture
 def at(shop):
     return shop_of(shop)

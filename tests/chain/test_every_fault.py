@@ -206,7 +206,10 @@ def test_the_same_cart_sent_again_is_one_order_and_one_session_at_the_shops_pric
     assert case.again.status_code == 200, case.again.text
     begun = case.again.json()
     assert [one["id"] for one in case.orders] == [begun["order"]]
-    [session], [coupon] = case.sessions, case.coupons
+    [session], [coupon] = [one for one in case.sessions if one["url"] == begun["url"]], case.coupons
+    # Stripe repeats an error of its own under the same key. Nobody was told of the session that it made all the same.
+    failed_after = trouble.kind == "status" and trouble.status and trouble.status >= 500
+    assert len(case.sessions) == 1 or failed_after
     assert session["metadata"] == {"pushcart_order": begun["order"]}
     assert (session["url"], session["amount_total"]) == (begun["url"], 1350)
     assert (coupon["id"], coupon["amount_off"], coupon["max_redemptions"]) == (begun["order"], 150, 1)
@@ -215,7 +218,7 @@ def test_the_same_cart_sent_again_is_one_order_and_one_session_at_the_shops_pric
 def test_of_all_that_stripe_refused_on_one_day_the_owner_was_told_once(checkouts):
     told = [text for case in checkouts.cases.values() for order in case.orders for text in order["attention"]]
     assert len(told) == 1
-    assert told[0].startswith("nobody can pay, for the checkout was refused: Stripe")
+    assert told[0].startswith("its buyer could not pay, and others may not either: Stripe")
 
 
 TABLES = {**RUNS, "checkouts": CHECKOUT_CALLS}
