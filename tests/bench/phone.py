@@ -6,30 +6,19 @@ about a third of the HTML, style sheet and script.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from local.shop import LocalShop
+from support.chromium import chromium
 
 PAGES = {"listing": "/", "product": "/products/studio-apron/"}
 ROUNDS = 5
-
-#: Without these Chromium calls home at every start, which a closed network refuses many times over.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 #: Lighthouse's slow 4G: milliseconds of a round trip, and bytes a second.
 NETWORK = {
@@ -74,10 +63,6 @@ FOUND = """() => {
 }"""
 
 
-class NoChromium(Exception):
-    """There is none on this machine; `make test` and `make bench` install Debian's."""
-
-
 @contextmanager
 def shop(folder: Path) -> Iterator[LocalShop]:
     """The demo shop with its pages built, which lead to a checkout that answers."""
@@ -90,7 +75,7 @@ def measure(shop: LocalShop, say: Callable[[str], None]) -> dict[str, Any]:
     """For each figure the median of `ROUNDS` first visits, by page."""
     assert shop.site is not None
     by_page: dict[str, list[dict[str, float]]] = {}
-    with _chromium() as browser:
+    with chromium() as browser:
         for name, path in PAGES.items():
             say(f"the {name} page on a slow phone, {ROUNDS} visits")
             # The first one only starts the checkout and warms the files.
@@ -98,18 +83,6 @@ def measure(shop: LocalShop, say: Callable[[str], None]) -> dict[str, Any]:
             by_page[name] = visits[1:]
     figures = next(iter(by_page.values()))[0]
     return {key: {name: median(visit[key] for visit in by_page[name]) for name in by_page} for key in figures}
-
-
-@contextmanager
-def _chromium() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next((found for name in names if (found := shutil.which(name))), None)
-    if path is None:
-        raise NoChromium("there is no Chromium; make bench installs it from Debian's packages")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-        yield browser
-        browser.close()
 
 
 def _visit(browser: Browser, url: str) -> dict[str, float]:

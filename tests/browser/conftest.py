@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import ExitStack, contextmanager
 
 import pytest
 import yaml
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from local.shop import ROOT, LocalShop
+from support import chromium as browsers
 from support.browsing import PATIENCE, SIZES, Visitor, Watch
-
-#: Without these Chromium calls home at every start, which a closed network refuses many times over.
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
 def chromium():
-    path = next(
-        (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-    )
-    assert path, "there is no Chromium; make test installs it from Debian's packages"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+    with browsers.chromium() as browser:
         yield browser
-        browser.close()
 
 
 class ShopFile:
