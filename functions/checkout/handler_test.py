@@ -4,90 +4,17 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-import msgspec
 import pytest
-import yaml
-from requests.structures import CaseInsensitiveDict
-from werkzeug.datastructures import MultiDict
 
 from local.sandbox import Sandbox
-from pushcart import auth
-from pushcart.clock import offset_clock
-from pushcart.domain.order import Order
 from pushcart.errors import ConfigurationError
-from pushcart.repositories import Orders
 from pushcart.store import connect
-from support.step_calls import INTERNAL_KEY, Context, Event, environment, load_handler
+from support.started_checkout import APRON, COURSE, ORIGIN, SHOP, TOKEN, StartedCheckout
+from support.step_calls import INTERNAL_KEY, environment, load_handler
 
-SHOP = Path(__file__).parents[2] / "deploy" / "shop" / "shop.yml"
-ORIGIN = "https://meadow-pottery.example"
-TOKEN = "cart-0123456789abcdef"
-APRON = {"sku": "studio-apron", "quantity": 2, "options": {"Size": "M"}, "price": 3400}
-COURSE = {"sku": "wheel-basics", "price": 4900}
 HOME = {"rate": "Courier", "line1": "ul. Prosta 51", "city": "Warszawa", "postal_code": "00-838", "country": "PL"}
-
-
-class Site:
-    """A started checkout between a real store and the sandbox's Stripe."""
-
-    def __init__(self, folder, monkeypatch, sandbox, change=lambda shop: None):
-        self.sandbox = sandbox
-        self.url = f"sqlite:///{folder}/shop.db"
-        self.shop_file = folder / "shop.yml"
-        (folder / "mails").symlink_to(SHOP.parent / "mails")
-        self.change_shop(change)
-        secrets = {
-            "internal-key": INTERNAL_KEY,
-            "store-url": self.url,
-            "stripe-api-key": "sk_test_sandbox",
-            "autopay-key": "autopay-secret-key",
-        }
-        variables = {
-            "shop_file": str(self.shop_file),
-            "stripe_url": f"{sandbox.url}/stripe",
-            "autopay_service_id": "123456",
-            "clock_file": str(folder / "clock"),
-        }
-        for name, value in environment(folder / "secrets", "checkout", secrets, **variables).items():
-            monkeypatch.setenv(name, value)
-        self.clock = offset_clock(folder / "clock")
-        self.handler = load_handler("checkout")
-        self.handler.start()
-
-    def change_shop(self, change):
-        shop = yaml.safe_load(SHOP.read_text())
-        change(shop)
-        self.shop_file.write_text(yaml.safe_dump(shop, sort_keys=False))
-
-    def call(self, method="POST", path="/", body=b"", query="", **headers):
-        sent = CaseInsensitiveDict({name.replace("_", "-"): value for name, value in headers.items()})
-        pairs = MultiDict((name, values[0]) for name, values in parse_qs(query).items())
-        return self.handler.handle(Event(body, method, path, query, sent, pairs), Context())
-
-    def post(self, items=(COURSE,), origin=ORIGIN, **more):
-        body = msgspec.json.encode({"items": list(items), "token": TOKEN, "currency": "EUR", **more})
-        return self.call(body=body, content_type="application/json", origin=origin)
-
-    def form(self, **fields):
-        body = urlencode(fields).encode()
-        return self.call(body=body, content_type="application/x-www-form-urlencoded", origin=ORIGIN)
-
-    def signed(self, path):
-        signature = auth.sign(INTERNAL_KEY, self.clock(), "checkout", "GET", path, "", b"")
-        return self.call("GET", path, **{auth.HEADER: signature})
-
-    def orders(self) -> list[Order]:
-        store = connect(self.url)
-        try:
-            return Orders(store).list({}).items
-        finally:
-            store.close()
-
-    def sessions(self):
-        return self.sandbox.stripe.newest("checkout.session")
 
 
 @pytest.fixture
@@ -101,7 +28,7 @@ def make(tmp_path, monkeypatch, sandbox):
     made = []
 
     def site(change=lambda shop: None):
-        made.append(Site(tmp_path, monkeypatch, sandbox, change))
+        made.append(StartedCheckout(tmp_path, monkeypatch, sandbox, change))
         return made[-1]
 
     yield site

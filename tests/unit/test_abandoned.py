@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from datetime import datetime
 
 import pytest
@@ -13,7 +12,6 @@ from pushcart.domain.payment import CHECK_EVERY, CHECK_FOR
 from pushcart.errors import CartRefused, PaymentUnavailable, ProviderBusy, ProviderRefused, ProviderUnavailable
 from pushcart.services.checkout import Begun
 from pushcart.services.intake import CHECK_AGAIN
-from pushcart.store import Store, connect
 from support.till import Till
 
 HOUR, DAY = 3600, 86_400
@@ -21,18 +19,6 @@ WAYS = ["stripe", "autopay"]
 DOWN = ProviderUnavailable("Stripe", "could not be reached")
 #: When the checkouts begin, end, and are looked at.
 BEGIN, END, LOOK = "2026-11-21T08:00:00.000Z", "2026-11-21T09:00:00.000Z", "2026-11-21T09:01:00.000Z"
-
-
-@pytest.fixture
-def store(tmp_path) -> Iterator[Store]:
-    opened = connect(f"sqlite:///{tmp_path}/shop.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def till(store) -> Till:
-    return Till(store)
 
 
 def mugs(till: Till) -> tuple[int, int]:

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from pushcart.clock import later
 from pushcart.domain.order import Order
 from pushcart.errors import PaymentUnavailable, ProviderUnavailable
-from pushcart.store import Store, connect
 from support.till import SHOP, Till
 
 HOUR, DAY = 3600, 86_400
 WAYS = ["stripe", "autopay"]
-
-
-@pytest.fixture
-def store(tmp_path) -> Iterator[Store]:
-    opened = connect(f"sqlite:///{tmp_path}/shop.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def till(store) -> Till:
-    return Till(store)
 
 
 def left(till: Till, *skus: str, token: str = "cart-1-0123456789", pay: str = "stripe", **more: object) -> Order:

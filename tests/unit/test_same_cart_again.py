@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from pushcart.clock import later
 from pushcart.errors import CartRefused, ConfigurationError
 from pushcart.services.checkout import SAME_CART, Begun
 from pushcart.services.intake import CHECK_AGAIN
-from pushcart.store import Store, connect
 from support.till import Till
 
 HOUR = 3600
 LOOK = "2026-11-21T09:01:00.000Z"
 WAYS = ["stripe", "autopay"]
-
-
-@pytest.fixture
-def store(tmp_path) -> Iterator[Store]:
-    opened = connect(f"sqlite:///{tmp_path}/shop.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def till(store) -> Till:
-    return Till(store)
 
 
 def by_transfer(till: Till, begun: Begun, pay: str) -> None:

@@ -25,18 +25,6 @@ SOON, LATER = "2026-11-21T09:00:00.000Z", "2026-11-21T10:00:00.000Z"
 
 
 @pytest.fixture
-def store(tmp_path) -> Iterator[Store]:
-    opened = connect(f"sqlite:///{tmp_path}/shop.db")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def till(store) -> Till:
-    return Till(store)
-
-
-@pytest.fixture
 def stock(till) -> Stock:
     return till.stock
 
