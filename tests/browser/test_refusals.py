@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from local.shop import LocalShop
 from pushcart.services.stock import FRESH
 from support.browsing import Visitor
+from support.carts import stock
 
 
 def test_everything_that_is_wrong_is_said_at_once_where_it_is_and_the_buyer_accepts_and_goes_on(visitor, shop_file):
@@ -52,7 +53,8 @@ def test_what_was_sold_out_meanwhile_is_said_and_can_be_taken_out(visitor, shop_
     page = visitor.page
     visitor.take("studio-plans")
     visitor.take("studio-apron", "M")
-    with shop_file.changed("studio-apron", stock={"S": 2, "M": 0, "L": 0}):
+    taken = sum(stock(visitor.shop, choice="S"))
+    with shop_file.changed("studio-apron", stock={"S": taken + 2, "M": 0, "L": 0}):
         visitor.go("order/")
         visitor.fill()
         visitor.button.click()
