@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from pushcart import shopfile
 from pushcart.errors import ConfigurationError
 from storefront.building import HEAVY, OUT, SHOP_FILE, SITE, Built, build
-from storefront.building import Progress as Tell
+from storefront.progress import Progress as Tell
 
 
 def main() -> int:

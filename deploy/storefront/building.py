@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from pushcart.errors import ConfigurationError, problems_of
 from storefront import machines, pictures, texts
 from storefront.assets import Assets
 from storefront.pages import Page, all_pages, environment, explain, syntax_mistakes
+from storefront.progress import Progress, Work
 from storefront.views import Views, formats_of
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +30,6 @@ HEAVY = 60_000
 
 #: The owner's folder of files that go to the site's root as they are, such as a CNAME or a favicon.ico.
 FILES = "files"
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def build(
         if mistakes:
             raise ConfigurationError(list(dict.fromkeys(mistakes)))
         assets.write(fresh)
-        machines.write(fresh, pages, address)
+        machines.write(fresh, [page.place for page in pages if page.listed], address)
         _copy_files(site / FILES, fresh)
         if not (fresh / "favicon.svg").exists():
             mark = jinja.get_template("favicon.svg").render(shop=catalogue.shop)
@@ -115,21 +114,6 @@ def build(
         shutil.rmtree(fresh, ignore_errors=True)
     largest = max(weights, key=lambda place: weights[place])
     return Built(out, len(pages), len(made), time.perf_counter() - started, largest, weights[largest])
-
-
-class Work:
-    """Counts what is done of what there is to do; there may turn out to be more."""
-
-    def __init__(self, tell: Progress) -> None:
-        self._tell = tell
-        self._done = self._total = 0
-
-    def expect(self, more: int) -> None:
-        self._total += more
-
-    def done(self, what: str) -> None:
-        self._done += 1
-        self._tell(self._done, self._total, what)
 
 
 def _folder_mistakes(out: Path, site: Path) -> list[str]:

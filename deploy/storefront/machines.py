@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from xml.sax.saxutils import escape
 
 from pushcart.domain import money
 from pushcart.domain.catalogue import Catalogue
-
-if TYPE_CHECKING:
-    from storefront.pages import Page
-    from storefront.views import View
+from storefront.views import View
 
 SITEMAP, ROBOTS = "sitemap.xml", "robots.txt"
 
@@ -41,12 +38,12 @@ def product_data(view: View, catalogue: Catalogue, url: str) -> dict[str, Any]:
     return data
 
 
-def write(folder: Path, pages: Iterable[Page], url: str) -> None:
-    """sitemap.xml with every page a search engine should list (https://www.sitemaps.org/protocol.html), robots.txt."""
-    places = "".join(f"<url><loc>{escape(url + '/' + page.place)}</loc></url>\n" for page in pages if page.listed)
+def write(folder: Path, places: Iterable[str], url: str) -> None:
+    """sitemap.xml with the places a search engine should list (https://www.sitemaps.org/protocol.html), robots.txt."""
+    locations = "".join(f"<url><loc>{escape(url + '/' + place)}</loc></url>\n" for place in places)
     sitemap = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{places}</urlset>\n'
+        f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n{locations}</urlset>\n'
     )
     (folder / SITEMAP).write_text(sitemap, encoding="utf-8")
     (folder / ROBOTS).write_text(f"User-agent: *\nAllow: /\n\nSitemap: {url}/{SITEMAP}\n", encoding="utf-8")

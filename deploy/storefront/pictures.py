@@ -15,14 +15,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from PIL import Image, ImageCms, ImageOps
 
 from pushcart.domain.catalogue import Catalogue
-
-if TYPE_CHECKING:
-    from storefront.building import Work
+from storefront.progress import Work
 
 #: Widths in pixels; a picture is never made larger than it is.
 WIDTHS = (400, 800, 1200, 1600)
