@@ -98,9 +98,8 @@ class App:
         asked = {name: value for name, value in event.query.to_dict().items() if "\0" not in value}
         if "session_id" in asked:
             return {"statusCode": 200, "body": self._progress.by_session(asked["session_id"])}
-        for name in self._catalogue().checkout.pay_with:
-            proven = self._ways.link(name).returned(asked) if name != "stripe" else None
-            if proven:
+        for provider in self._ways.links(self._catalogue().checkout.pay_with):
+            if proven := provider.returned(asked):
                 return {"statusCode": 200, "body": self._progress.by_proof(proven)}
         return {"statusCode": 200, "body": self._progress.by_key(asked.get("order", ""), asked.get("key", ""))}
 
@@ -131,10 +130,10 @@ class App:
         needed = needs.for_checkout(self._catalogue())
         self._config.check(needed.secrets, needed.variables)
         mode = self._config["stripe_mode"]
-        for name in self._catalogue().checkout.pay_with:
-            other = self._ways.link(name).mode() if name != "stripe" else None
-            if other not in (None, mode):
-                raise ConfigurationError([f"stripe_mode is {mode}, but {name}'s links lead to {other} payments"])
+        for provider in self._ways.links(self._catalogue().checkout.pay_with):
+            if (other := provider.mode()) not in (None, mode):
+                problem = f"stripe_mode is {mode}, but {provider.name}'s links lead to {other} payments"
+                raise ConfigurationError([problem])
 
     def close(self) -> None:
         self._visits.close()

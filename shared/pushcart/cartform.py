@@ -26,7 +26,12 @@ _PAGE = """<!doctype html>
 
 def is_form(event: Any) -> bool:
     """Whether the request is a form that a browser sent by itself."""
-    return str(event.headers.get("Content-Type", "")).partition(";")[0].strip().lower() == FORM
+    return _kind(event) == FORM
+
+
+def _kind(event: Any) -> str:
+    """The body's type, without its parameters."""
+    return str(event.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
 
 
 def fields(event: Any) -> dict[str, str]:
@@ -40,12 +45,11 @@ def fields(event: Any) -> dict[str, str]:
 
 def read(event: Any) -> Cart:
     """The cart in the request; `BadRequest` says which field cannot be read."""
-    kind = str(event.headers.get("Content-Type", "")).partition(";")[0].strip().lower()
-    if kind not in (FORM, "application/json"):
+    if _kind(event) not in (FORM, "application/json"):
         # Other types a browser sends from any page without asking first.
         raise BadRequest("Send the cart as application/json, or one product as a form.")
     try:
-        if kind == FORM:
+        if is_form(event):
             return _from_form(fields(event))
         cart = msgspec.json.decode(event.body, type=Cart)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

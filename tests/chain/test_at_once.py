@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
@@ -20,15 +19,10 @@ from pushcart.store import Store, connect
 from support.customers import WHEEL, Customer
 from support.databases import DATABASES, fresh
 from support.processes import Clock, Functions, Process, Provider, Purchase
+from support.races import at_once
 
 THREADS, TIMES = 16, 50
 ONCE = {"invitations": 1, "purchases": 1, "sequences": 1}
-
-
-def at_once(jobs: list[Callable[[], object]], threads: int = THREADS) -> list[object]:
-    """The answers of all jobs, started together."""
-    with ThreadPoolExecutor(threads) as pool:
-        return [future.result(30) for future in [pool.submit(job) for job in jobs]]
 
 
 # Over HTTP
@@ -46,7 +40,7 @@ def post(post_event, shop, *events: str) -> set[int]:
     """Posts every event fifty times in all, on sixteen threads; the statuses that came back."""
     signed = [shop.sandbox.stripe.signed(event) for event in events]
     jobs = [lambda one=one: post_event(*one).status_code for one in signed * (TIMES // len(signed))]
-    return set(at_once(jobs))
+    return set(at_once(jobs, THREADS))
 
 
 def delivered_once(customer: Customer) -> None:
@@ -139,7 +133,7 @@ class Crowd:
         processes = [self.process(name, **guards) for name in "ab"]
         for process in processes:
             process.moments.at(moment, barrier.wait)
-        at_once([lambda process=process: job(process) for process in processes])
+        at_once([lambda process=process: job(process) for process in processes], THREADS)
 
     def deliver(self, process: Process, kind: str, number: int) -> bool:
         """The event arrives at this process, which puts it into the inbox and does what a hint asks for."""
@@ -166,7 +160,7 @@ def test_the_same_event_fifty_times_at_once_is_stored_once_and_each_function_ask
     processes = [crowd.process(str(number)) for number in range(THREADS)]
     kind = "checkout.session.completed"
     jobs = [lambda number=number: crowd.deliver(processes[number % THREADS], kind, 1) for number in range(TIMES)]
-    assert Counter(at_once(jobs)) == {True: 1, False: TIMES - 1}
+    assert Counter(at_once(jobs, THREADS)) == {True: 1, False: TIMES - 1}
     [order] = crowd.settled()
     assert crowd.asked() == TODAY
     assert set(crowd.functions.effects.values()) == {1}
@@ -178,7 +172,7 @@ def test_many_different_events_of_one_session_at_once_are_one_order(store):
     processes = [crowd.process(str(number)) for number in range(THREADS)]
     kinds = ["checkout.session.completed", "checkout.session.async_payment_succeeded"] * (THREADS // 2)
     jobs = [lambda n=n, kind=kind: crowd.deliver(processes[n], kind, n) for n, kind in enumerate(kinds)]
-    assert at_once(jobs) == [True] * THREADS
+    assert at_once(jobs, THREADS) == [True] * THREADS
     assert len(crowd.settled()) == 1
     assert crowd.asked() == TODAY
 

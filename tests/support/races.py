@@ -9,7 +9,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """The answers of all jobs, each on a thread of its own."""
-    with ThreadPoolExecutor(len(jobs)) as pool:
+def at_once(jobs: Sequence[Callable[[], T]], threads: int | None = None) -> list[T]:
+    """The answers of all jobs, started together: each on a thread of its own, or on so many `threads`."""
+    with ThreadPoolExecutor(threads or len(jobs)) as pool:
         return [future.result(30) for future in [pool.submit(job) for job in jobs]]

@@ -14,7 +14,7 @@ from flask import Blueprint
 from local.sandbox.autopay_messages import AutopayError, Link, Transaction, as_form, digest, notification, objection
 from local.sandbox.autopay_messages import read_link as read
 from local.sandbox.autopay_page import AutopayPage
-from local.sandbox.stripe.courier import Courier
+from local.sandbox.courier import Courier, Posting
 from local.sandbox.world import Answer, Provider, World
 
 _ERROR = (
@@ -61,7 +61,7 @@ class NoticeDelivery:
         return asdict(self) | {"confirmed": self.confirmed}
 
 
-class Autopay(Provider):
+class Autopay(Posting, Provider):
     """Settings, which may be changed at any time: `service_id` and the shared `key`; `itn_url` takes the
     notifications, `return_url` the buyers (None: nowhere). `autosend` posts notifications in the background, and
     again after 1, 2, 4, … s, eight times in all (Autopay: every three minutes at first, for days), until the answer
@@ -297,13 +297,3 @@ class Autopay(Provider):
             )
             self.deliveries.append(delivery)
         return delivery
-
-    def wait_idle(self, timeout: float = 10.0) -> bool:
-        """Waits until no background delivery is under way or waiting; false after `timeout` seconds."""
-        return self._courier.wait_idle(timeout)
-
-    def start(self) -> None:
-        self._courier.start()
-
-    def stop(self) -> None:
-        self._courier.stop()

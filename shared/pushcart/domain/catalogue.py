@@ -198,6 +198,10 @@ class Product(Struct):
     fulfilment: list[AnyStep] = []
     on_refund: OnRefund = msgspec.field(default_factory=OnRefund)
 
+    def limit(self, choice: str) -> int | None:
+        """How many of a choice (see `choice`) there are to sell in all; None without a limit."""
+        return self.stock.get(choice) if isinstance(self.stock, dict) else self.stock
+
 
 def choice(options: Mapping[str, str]) -> str:
     """What `stock` calls a choice of options: their values in order, `S / Blue`."""
@@ -236,9 +240,7 @@ class Catalogue(Struct):
 
     def stock_of(self, product: Product, options: Mapping[str, str]) -> int | None:
         """How many of this choice there are to sell in all; None without a limit."""
-        if isinstance(product.stock, dict):
-            return product.stock.get(choice(options))
-        return product.stock
+        return product.limit(choice(options))
 
     def sku_for(self, *, price_id: str | None, product_id: str | None, only_line_of: str | None) -> str | None:
         """The sku of a line item: by price, else by Stripe product, else by the payment link whose only line it is."""

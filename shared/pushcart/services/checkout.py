@@ -100,11 +100,12 @@ class Checkout:
         quote = cart.quote(wanted, catalogue, today, way.rules)
         name = f"checkout {wanted.token or self._token()} {self._digest(wanted, quote, pay)}"
         for attempt in range(MOST_ATTEMPTS):
-            order = self._order(derived_id(f"{name} {attempt}"), wanted, quote, pay)
+            order, fresh = self._order(derived_id(f"{name} {attempt}"), wanted, quote, pay)
             if self._paid_lately(order):
                 return self._begun(order, thank_you_url(self._site(), order))
             if self._payable(order, way):
-                self._hold(order, wanted.token)
+                if not fresh:  # a change of the cart may have given its pieces back
+                    self._hold(order, wanted.token)
                 return self._opened(order, way, catalogue)
         raise CartRefused([{"code": "too_many_attempts", "message": "Empty the cart and fill it again, please."}])
 
@@ -121,8 +122,8 @@ class Checkout:
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
-    def _order(self, order_id: str, wanted: Cart, quote: Quote, pay: str) -> Order:
-        """The order under this id; made when there is none."""
+    def _order(self, order_id: str, wanted: Cart, quote: Quote, pay: str) -> tuple[Order, bool]:
+        """The order under this id, and whether it was made just now because there was none."""
         while (order := self._orders.get(order_id)) is None:
             now = self._clock()
             fresh = self._made(order_id, wanted, quote, pay, now)
@@ -130,8 +131,8 @@ class Checkout:
             point(Point.STOCK_HELD)
             if self._orders.add(fresh):
                 point(Point.ORDER_STORED)
-                return fresh
-        return order
+                return fresh, True
+        return order, False
 
     def _made(self, order_id: str, wanted: Cart, quote: Quote, pay: str, moment: datetime) -> Order:
         now, email = to_instant(moment), (wanted.email or "").strip() or None
@@ -177,7 +178,7 @@ class Checkout:
         return order
 
     def _hold(self, order: Order, token: str | None) -> None:
-        """Holds what the order needs, again if a change of the cart gave it back. `CartRefused` says what is short."""
+        """Holds what the order needs. `CartRefused` says what is short."""
         assert order.check_at is not None
         name = hashlib.sha256(token.encode()).hexdigest() if token else ""
         short = self._stock.hold(order.id, order.lines, later(order.check_at, GRACE), name)

@@ -6,7 +6,7 @@ import logging
 import random
 import re
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pushcart.clock import Clock, Instant, later, to_instant
 from pushcart.crash import Point, point
@@ -21,6 +21,8 @@ from pushcart.repositories import Counters, Inbox, Orders
 from pushcart.services.stock import Stock
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: What an order's id may look like; Printful's limit for `external_id`, the narrowest of all.
 ORDER_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
@@ -87,16 +89,11 @@ class Intake:
             return None
         point(Point.EVENT_READ)
         try:
-            order = self._order_of(event)
+            order = _attempt(lambda: self._order_of(event))
         except StoreUnavailable:
             raise
         except PushcartError as error:
             self._failed(event, error)
-            return None
-        except Exception as error:
-            # A mistake of ours must not make one event fail for ever in silence: it ends dead, and the owner is told.
-            log.exception("event %s cannot be applied", event.id)
-            self._failed(event, PushcartError(f"a mistake in Pushcart ({type(error).__name__}); see order-store's log"))
             return None
         point(Point.ORDER_WRITTEN)
         event.status = EventStatus.IGNORED if order is None else EventStatus.APPLIED
@@ -119,14 +116,12 @@ class Intake:
         if order is None or order.payment is None or order.check_at is None or order.check_at > now:
             return None
         try:
-            self.sync(order.payment.provider, order.session_id or "", "a look at the payment", known=order.id)
+            provider, session_id = order.payment.provider, order.session_id or ""
+            _attempt(lambda: self.sync(provider, session_id, "a look at the payment", known=order.id))
         except StoreUnavailable:
             raise
         except PushcartError as error:
             self._look_again(order, now, error.message)
-        except Exception as error:
-            log.exception("the payment of order %s", order_id)
-            self._look_again(order, now, f"a mistake in Pushcart ({type(error).__name__}); see order-store's log")
         return order_id
 
     def _look_again(self, order: Order, now: Instant, why: str) -> None:
@@ -245,6 +240,17 @@ class Intake:
             event.due_at = now  # once more, for the notice to the owner
         log.warning("event %s not applied, attempt %d: %s", event.id, event.attempts, error.message)
         self._inbox.save(event)
+
+
+def _attempt(job: Callable[[], T]) -> T:
+    """What `job` gives. A mistake of ours becomes a `PushcartError`, so that it is counted, ends, and is told."""
+    try:
+        return job()
+    except PushcartError:
+        raise
+    except Exception as error:
+        log.exception("a mistake of ours")
+        raise PushcartError(f"a mistake in Pushcart ({type(error).__name__}); see order-store's log") from error
 
 
 def _never_began(order: Order | None) -> PaymentFacts | None:

@@ -209,9 +209,8 @@ class Stock:
         What an earlier sale went beyond the stock was told with that one.
         """
         product, short, held.over = self._catalogue().product(sheet.id), [], {}
-        limits = product.stock if product and product.stock is not None else {}
         for name, count in held.pieces.items():
-            limit = limits.get(name) if isinstance(limits, dict) else limits
+            limit = product.limit(name) if product else None
             if limit is None or (held.until and not limited):
                 continue
             left = limit - sheet.taken(name) + (0 if limited else sheet.over(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from pushcart.config import Config
@@ -22,11 +23,14 @@ class Ways:
 
     def __getitem__(self, name: str) -> Way:
         if name not in self._ways:
-            self._ways[name] = self._stripe() if name == "stripe" else LinkWay(self.link(name))
+            self._ways[name] = self._stripe() if name == "stripe" else LinkWay(self._link(name))
         return self._ways[name]
 
-    def link(self, name: str) -> PayLinks:
-        """The provider of signed links with this name."""
+    def links(self, names: Iterable[str]) -> list[PayLinks]:
+        """The providers of signed links among these ways to pay."""
+        return [self._link(name) for name in names if name != "stripe"]
+
+    def _link(self, name: str) -> PayLinks:
         if name not in self._links:
             self._links[name] = paylinks.provider(name)(self._config)
         return self._links[name]

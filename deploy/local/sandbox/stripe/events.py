@@ -14,9 +14,9 @@ from typing import Any
 
 import requests
 
+from local.sandbox.courier import Courier, Posting
 from local.sandbox.stripe import payment_objects as shape
 from local.sandbox.stripe.catalogue_objects import Object
-from local.sandbox.stripe.courier import Courier
 from local.sandbox.stripe.state import State
 from local.sandbox.world import World
 from pushcart.services.stripe_inbox import EVENT_TYPES
@@ -45,7 +45,7 @@ class Delivery:
         return asdict(self)
 
 
-class Events(State):
+class Events(Posting, State):
     """`autosend` posts each event in the background and tries again after 1, 2, 4, … s, eight times in all;
     without it events wait for `deliver`. `lose` drops every delivery, as if the network ate it."""
 
@@ -218,16 +218,6 @@ class Events(State):
                 self._pending[event_id].discard(endpoint["id"])
                 self.find("event", event_id)["pending_webhooks"] = len(self._pending[event_id])
             return delivery
-
-    def wait_idle(self, timeout: float = 10.0) -> bool:
-        """Waits until no background delivery is under way or waiting; false after `timeout` seconds."""
-        return self._courier.wait_idle(timeout)
-
-    def start(self) -> None:
-        self._courier.start()
-
-    def stop(self) -> None:
-        self._courier.stop()
 
     def drop_deliveries(self) -> None:
         self._courier.drop()

@@ -75,3 +75,19 @@ class Courier:
                 with self._wake:
                     self._busy -= 1
                     self._wake.notify_all()
+
+
+class Posting:
+    """A stand-in whose messages a courier carries."""
+
+    _courier: Courier
+
+    def wait_idle(self, timeout: float = 10.0) -> bool:
+        """Waits until no background delivery is under way or waiting; false after `timeout` seconds."""
+        return self._courier.wait_idle(timeout)
+
+    def start(self) -> None:
+        self._courier.start()
+
+    def stop(self) -> None:
+        self._courier.stop()
