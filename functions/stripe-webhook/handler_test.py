@@ -88,7 +88,9 @@ def test_a_second_delivery_is_acknowledged_and_changes_nothing(started, inbox, g
     assert [kept.id for kept in inbox.list().items] == ["stripe:evt_1"]
 
 
-@pytest.mark.parametrize("signature", [None, "", "t=1,v1=0", f"t={int(time.time())},v1={'0' * 64}"])
+@pytest.mark.parametrize(
+    "signature", [None, "", "t=1,v1=0", f"t={int(time.time())},v1={'0' * 64}"], ids=["none", "empty", "old", "forged"]
+)
 def test_what_stripe_did_not_sign_is_refused_kept_nowhere_and_hinted_at_to_nobody(started, inbox, gateway, signature):
     headers = CaseInsensitiveDict({} if signature is None else {"stripe-signature": signature})
     answer = started.handle(Event(json.dumps(event()).encode(), headers=headers), Context())
