@@ -14,7 +14,8 @@ from local.sandbox import Sandbox
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="local.sandbox",
-        description="Stand-ins for Stripe, Autopay, SendGrid, SMTP, Kit, Discourse, Thinkific and any signed HTTP.",
+        description="Stand-ins for Stripe, Autopay, Printful, SendGrid, SMTP, Kit, Discourse, Thinkific, any signed "
+        "HTTP, and for phones: Twilio, ntfy and plain JSON.",
     )
     parser.add_argument("--port", type=int, default=4010, help="HTTP port; 0 takes a free one (default: 4010)")
     parser.add_argument("--smtp-port", type=int, default=4025, help="SMTP port; 0 takes a free one (default: 4025)")
@@ -24,6 +25,8 @@ def main() -> None:
     parser.add_argument("--autopay-return-url", help="where Autopay sends buyers back to")
     parser.add_argument("--autopay-service-id", default="123456", help="the shop's service at Autopay")
     parser.add_argument("--autopay-key", default="sandbox-autopay-key", help="the key it shares with Autopay")
+    parser.add_argument("--printful-webhook-url", help="where Printful's events are posted, with the secret in it")
+    parser.add_argument("--printful-token", help="the only token Printful takes; by default any")
     parser.add_argument("--clock-file", type=Path, help="a file with the seconds that the clock runs ahead")
     parser.add_argument("--seed", type=int, help="for ids that repeat; by default every run has its own")
     given = parser.parse_args()
@@ -44,6 +47,7 @@ def main() -> None:
         service_id=given.autopay_service_id,
         key=given.autopay_key,
     )
+    sandbox.printful.configure(webhook_url=given.printful_webhook_url, token=given.printful_token)
     try:
         sandbox.start()
     except OSError as error:

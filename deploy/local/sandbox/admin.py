@@ -11,6 +11,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from local.sandbox.autopay_messages import AutopayError
 from local.sandbox.faults import Fault
+from local.sandbox.printful import PrintfulError
 from local.sandbox.stripe import Outcome, StripeError
 
 if TYPE_CHECKING:
@@ -33,12 +34,17 @@ class Admin:
             (("GET", "POST"), "/clock", self.clock),
             (("GET", "POST", "DELETE"), "/faults", self.faults),
             (("GET",), "/calls", self.calls),
+            (("GET", "POST"), "/chaos", self.chaos),
             (("GET",), "/mails", self.mails),
             (("GET",), "/mails/<mail_id>", self.mail),
+            (("GET",), "/messages", self.messages),
             (("GET",), "/stripe/events", self.events),
             (("GET",), "/stripe/deliveries", self.deliveries),
             (("GET",), "/autopay/transactions", self.transactions),
             (("GET",), "/autopay/deliveries", self.notices),
+            (("GET",), "/printful/orders", self.prints),
+            (("GET",), "/printful/events", self.print_events),
+            (("GET",), "/printful/deliveries", self.print_deliveries),
             (("POST",), "/<provider>/<name>", self.act),
         )
         for methods, path, view in rules:
@@ -50,7 +56,9 @@ class Admin:
     @staticmethod
     def _refuse(error: Exception) -> tuple[Response, int]:
         text = f"missing field {error}" if isinstance(error, KeyError) else str(error)
-        return jsonify(error=text), error.status if isinstance(error, StripeError | AutopayError) else 400
+        return jsonify(error=text), error.status if isinstance(
+            error, StripeError | AutopayError | PrintfulError
+        ) else 400
 
     @staticmethod
     def _sent() -> dict[str, Any]:
@@ -82,6 +90,11 @@ class Admin:
             faults.clear(request.args.get("id", type=int))
         return jsonify(faults=[fault.as_json() for fault in faults.all()])
 
+    def chaos(self) -> Response:
+        return jsonify(
+            self.sandbox.chaos(**self._sent()) if request.method == "POST" else self.sandbox.world.chaos.as_json()
+        )
+
     def calls(self) -> Response:
         args = request.args
         found = self.sandbox.calls(args.get("provider"), args.get("method"), args.get("path"))
@@ -93,6 +106,9 @@ class Admin:
     def mail(self, mail_id: str) -> Response | tuple[Response, int]:
         found = self.sandbox.world.records.mail(mail_id)
         return (jsonify(error=f"no mail {mail_id}"), 404) if found is None else jsonify(found.as_json())
+
+    def messages(self) -> Response:
+        return jsonify(messages=[m.as_json() for m in self.sandbox.messages(request.args.get("via"))])
 
     def events(self) -> Response:
         found = self.sandbox.stripe.events(request.args.get("type"), request.args.get("about"))
@@ -107,6 +123,16 @@ class Admin:
 
     def notices(self) -> Response:
         return jsonify(deliveries=[d.as_json() for d in list(self.sandbox.autopay.deliveries)])
+
+    def prints(self) -> Response:
+        return jsonify(orders=self.sandbox.printful.orders(request.args.get("status")))
+
+    def print_events(self) -> Response:
+        found = self.sandbox.printful.events(request.args.get("type"), request.args.get("about", type=int))
+        return jsonify(events=[event.as_json() for event in found])
+
+    def print_deliveries(self) -> Response:
+        return jsonify(deliveries=[d.as_json() for d in list(self.sandbox.printful.deliveries)])
 
     def act(self, provider: str, name: str) -> Response | tuple[Response, int]:
         """Calls an action of a provider with the JSON object as its keyword arguments."""

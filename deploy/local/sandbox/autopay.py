@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -52,10 +53,12 @@ class NoticeDelivery:
     answer: str
     error: str | None
     at: float
+    #: Dropped by the sandbox's chaos, although Autopay believes it was confirmed.
+    lost: bool = False
 
     @property
     def confirmed(self) -> bool:
-        return self.error is None
+        return self.error is None or self.lost
 
     def as_json(self) -> Json:
         return asdict(self) | {"confirmed": self.confirmed}
@@ -80,7 +83,7 @@ class Autopay(Posting, Provider):
         self.itn_url: str | None = None
         self.return_url: str | None = None
         self.autosend, self.lose = autosend, False
-        self._courier = Courier(self._attempt)
+        self._courier = Courier(self)
         super().__init__(world)
 
     def blueprint(self) -> Blueprint:
@@ -96,6 +99,7 @@ class Autopay(Posting, Provider):
             self._transactions: dict[str, Transaction] = {}
             self._notifications: dict[str, Notification] = {}
             self.deliveries: list[NoticeDelivery] = []
+            self._tries: Counter[str] = Counter()
 
     def error(self, status: int, retry_after: int | None) -> Answer:
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
@@ -258,22 +262,20 @@ class Autopay(Posting, Provider):
             status = self._post(made, self.itn_url).status
         return status
 
-    def _attempt(self, notification_id: str, url: str) -> bool:
-        """The courier's try: true when it need not try again."""
+    def attempt(self, message_id: str, endpoint_id: str, *, lost: bool = False, again: bool = False) -> bool:
         with self.lock:
-            made = self._notifications.get(notification_id)
-            if made is None or (made.status == "PENDING" and self._is_old(made)):
+            made = self._notifications.get(message_id)
+            if made is None or (made.status == "PENDING" and self._is_old(made) and not again):
                 return True
-        return self._post(made, url).confirmed
+        return self._post(made, endpoint_id, lost).confirmed
 
     def _is_old(self, made: Notification) -> bool:
-        tried = any(d.notification_id == made.id for d in self.deliveries)
-        return tried and self._transactions[made.remote_id].status != "PENDING"
+        return self._tries[made.id] > 0 and self._transactions[made.remote_id].status != "PENDING"
 
-    def _post(self, made: Notification, url: str) -> NoticeDelivery:
+    def _post(self, made: Notification, url: str, lost: bool = False) -> NoticeDelivery:
         status, answer, error = None, b"", None
-        if self.lose:
-            error = "lost on the way"
+        if lost or self.lose:
+            error = "lost for good" if lost else "lost on the way"
         else:
             try:
                 reply = requests.post(url, data=as_form(made.xml), timeout=_TIMEOUT, allow_redirects=False)
@@ -284,16 +286,18 @@ class Autopay(Posting, Provider):
             error = f"answered {status}" if status != 200 else None
             error = error or objection(answer, made.order_id, self.service_id, self.key)
         with self.lock:
+            self._tries[made.id] += 1
             delivery = NoticeDelivery(
                 made.id,
                 made.remote_id,
                 made.order_id,
                 made.status,
-                1 + sum(d.notification_id == made.id for d in self.deliveries),
+                self._tries[made.id],
                 status,
                 answer.decode(errors="replace"),
                 error,
                 time.time(),
+                lost,
             )
             self.deliveries.append(delivery)
         return delivery

@@ -5,19 +5,22 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+
+from local.sandbox.chaos import Fate
+from local.sandbox.world import World
 
 RETRY_AFTER = (1, 2, 4, 8, 16, 32, 64)
 _CARRIERS = 4
 
 
 class Courier:
-    """`attempt(event_id, endpoint_id)` makes one try and returns true when no further one is needed."""
+    """Carries the messages of one sender. The world's chaos decides what becomes of each, once."""
 
-    def __init__(self, attempt: Callable[[str, str], bool]) -> None:
-        self._attempt = attempt
+    def __init__(self, sender: Posting) -> None:
+        self._sender = sender
         self._wake = threading.Condition()
-        self._due: list[tuple[float, int, str, str, int]] = []
+        self._due: list[tuple[float, int, str, str, Fate, int]] = []
         self._serial = 0
         self._busy = 0
         self._running = False
@@ -40,7 +43,8 @@ class Courier:
             thread.join(timeout=5)
 
     def send(self, event_id: str, endpoint_id: str) -> None:
-        self._schedule(0, event_id, endpoint_id, 0)
+        fate = self._sender.world.chaos.fate(self._sender.name, event_id)
+        self._schedule(0, event_id, endpoint_id, fate, 0)
 
     def drop(self) -> None:
         """Forgets what waits; a try under way is finished."""
@@ -52,10 +56,10 @@ class Courier:
         with self._wake:
             return self._wake.wait_for(lambda: not self._due and not self._busy, timeout)
 
-    def _schedule(self, delay: float, event_id: str, endpoint_id: str, tried: int) -> None:
+    def _schedule(self, delay: float, event_id: str, endpoint_id: str, fate: Fate, tried: int) -> None:
         with self._wake:
             self._serial += 1
-            heapq.heappush(self._due, (time.monotonic() + delay, self._serial, event_id, endpoint_id, tried))
+            heapq.heappush(self._due, (time.monotonic() + delay, self._serial, event_id, endpoint_id, fate, tried))
             self._wake.notify_all()
 
     def _carry(self) -> None:
@@ -65,29 +69,45 @@ class Courier:
                     self._wake.wait(self._due[0][0] - time.monotonic() if self._due else None)
                 if not self._running:
                     return
-                _, _, event_id, endpoint_id, tried = heapq.heappop(self._due)
+                _, _, event_id, endpoint_id, fate, tried = heapq.heappop(self._due)
                 self._busy += 1
             try:
-                finished = self._attempt(event_id, endpoint_id)
-                if not finished and tried < len(RETRY_AFTER) and self._running:
-                    self._schedule(RETRY_AFTER[tried], event_id, endpoint_id, tried + 1)
+                if not self._carried(event_id, endpoint_id, fate) and tried < len(RETRY_AFTER) and self._running:
+                    self._schedule(RETRY_AFTER[tried], event_id, endpoint_id, fate, tried + 1)
             finally:
                 with self._wake:
                     self._busy -= 1
                     self._wake.notify_all()
 
+    def _carried(self, event_id: str, endpoint_id: str, fate: Fate) -> bool:
+        """One try; true when no further one is needed."""
+        if fate is Fate.LOST:
+            self._sender.attempt(event_id, endpoint_id, lost=True)
+            return True
+        finished = self._sender.attempt(event_id, endpoint_id)
+        if finished and fate is Fate.DOUBLED:
+            self._sender.attempt(event_id, endpoint_id, again=True)
+        return finished
 
-class Posting:
+
+class Posting(ABC):
     """A stand-in whose messages a courier carries."""
 
+    name: str
+    world: World
     _courier: Courier
+
+    @abstractmethod
+    def attempt(self, message_id: str, endpoint_id: str, *, lost: bool = False, again: bool = False) -> bool:
+        """Posts a message; true when no further try is needed. A `lost` one is only written down, as if somebody
+        in between had taken it; `again` posts one that was taken already."""
 
     def wait_idle(self, timeout: float = 10.0) -> bool:
         """Waits until no background delivery is under way or waiting; false after `timeout` seconds."""
         return self._courier.wait_idle(timeout)
 
-    def start(self) -> None:
+    def start_sending(self) -> None:
         self._courier.start()
 
-    def stop(self) -> None:
+    def stop_sending(self) -> None:
         self._courier.stop()

@@ -7,7 +7,20 @@ import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-PROVIDERS = ("stripe", "autopay", "sendgrid", "smtp", "kit", "discourse", "thinkific", "platform")
+PROVIDERS = (
+    "stripe",
+    "autopay",
+    "printful",
+    "sendgrid",
+    "smtp",
+    "kit",
+    "discourse",
+    "thinkific",
+    "platform",
+    "twilio",
+    "ntfy",
+    "push",
+)
 HTTP_KINDS = ("status", "timeout", "refused", "lost_answer", "slow", "truncated", "html", "garbage")
 SMTP_KINDS = ("status", "timeout", "refused", "lost_answer")
 DEFAULT_DELAY = {"timeout": 30.0, "slow": 5.0}

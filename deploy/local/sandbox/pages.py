@@ -12,6 +12,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from local.sandbox.autopay_messages import AutopayError
 from local.sandbox.faults import HTTP_KINDS, PROVIDERS
 from local.sandbox.money import money
+from local.sandbox.printful import PrintfulError
+from local.sandbox.printful_page import can_happen, let_happen
 from local.sandbox.stripe import StripeError
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ _MAIL_POLICY = (
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 _SHOWN = 30
+_WAYS = ("twilio", "ntfy", "push")
 _AGAIN = ("repeat", "Tell the shop again")
 # What can still happen to a transaction at Autopay by its status, as (action, label).
 _CAN_HAPPEN = {
@@ -51,16 +54,20 @@ class Pages:
         routes.add_app_template_filter(lambda at: at.strftime("%Y-%m-%d %H:%M:%S"), "moment")
         routes.add_app_template_filter(self._stamp, "stamp")
         routes.add_app_template_filter(_pretty, "pretty")
+        routes.add_app_template_filter(lambda share: f"{share * 100:g}", "percent")
         for path, view, methods in (
             ("/", self.overview, ["GET"]),
             ("/mails", self.mails, ["GET"]),
             ("/mails/<mail_id>", self.mail, ["GET"]),
             ("/mails/<mail_id>/html", self.mail_html, ["GET"]),
+            ("/messages", self.messages, ["GET"]),
             ("/calls", self.calls, ["GET"]),
             ("/faults", self.faults, ["POST"]),
+            ("/chaos", self.chaos, ["POST"]),
             ("/clock", self.clock, ["POST"]),
             ("/sales/<session_id>", self.sale, ["POST"]),
             ("/transactions/<remote_id>", self.transaction, ["POST"]),
+            ("/prints/<number>", self.print_order, ["POST"]),
         ):
             routes.add_url_rule(path, view.__name__, view, methods=methods)
         return routes
@@ -98,11 +105,15 @@ class Pages:
                 for t in reversed(self.sandbox.autopay.transactions()[-_SHOWN:])
             ],
             notices=list(reversed(self.sandbox.autopay.deliveries))[:_SHOWN],
+            prints=[{"order": order, "can": can_happen(order)} for order in self.sandbox.printful.orders(limit=_SHOWN)],
+            print_deliveries=list(reversed(self.sandbox.printful.deliveries))[:_SHOWN],
             deliveries=deliveries,
             types=types,
             problem=problem,
             counts={name: sum(c.provider == name for c in calls) for name in PROVIDERS},
             mails=list(reversed(self.sandbox.mails()))[:5],
+            messages=list(reversed(self.sandbox.messages()))[:5],
+            chaos=world.chaos.as_json(),
             faults=world.faults.all(),
             kinds=HTTP_KINDS,
             providers=PROVIDERS,
@@ -160,6 +171,33 @@ class Pages:
         except AutopayError as error:
             return self.overview(str(error), 409)
         return redirect("/#transactions", 303)
+
+    def print_order(self, number: str) -> Page:
+        """What happens next to an order at Printful."""
+        try:
+            let_happen(self.sandbox.printful, number, request.form.get("do", ""))
+        except PrintfulError as error:
+            return self.overview(str(error), 409)
+        except ValueError as error:
+            return self.overview(str(error), 400)
+        return redirect("/#prints", 303)
+
+    def messages(self) -> Page:
+        via = request.args.get("via") or None
+        found = list(reversed(self.sandbox.messages(via)))
+        return render_template("messages.html", messages=found[:200], via=via, ways=_WAYS)
+
+    def chaos(self) -> Page:
+        """Which share of the webhooks gets lost or comes twice, in percent."""
+        try:
+            if request.form.get("do") == "stop":
+                self.sandbox.chaos()
+            else:
+                shares = {name: float(request.form.get(name) or 0) / 100 for name in ("lost", "doubled")}
+                self.sandbox.chaos(**shares)
+        except ValueError as error:
+            return self.overview(str(error), 400)
+        return redirect("/#chaos", 303)
 
     def mails(self) -> Page:
         to = request.args.get("to", "").strip()

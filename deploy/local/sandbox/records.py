@@ -1,4 +1,4 @@
-"""What the sandbox received: every call and every mail, with secrets masked."""
+"""What the sandbox received: every call, every mail and every message to a phone, with secrets masked."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _SECRET_HEADERS = {"authorization", "api-key", "x-kit-api-key", "x-auth-api-key"
 _SECRET_FIELDS = {"api_secret", "api_key", "client_secret", "refresh_token", "access_token", "password"}
 _KEEP_CALLS = 5000
 _KEEP_MAILS = 1000
+_KEEP_MESSAGES = 1000
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,21 @@ class Mail:
         return asdict(self) | {"at": self.at.isoformat()}
 
 
+@dataclass(frozen=True)
+class Message:
+    """A text or push message. `to` is the phone's number, the topic or the receiver's name; `title` may be empty."""
+
+    id: str
+    via: str
+    to: str
+    title: str
+    text: str
+    at: datetime
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self) | {"at": self.at.isoformat()}
+
+
 def mask_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {k: _mask(v) if k.lower() in _SECRET_HEADERS else v for k, v in headers.items()}
 
@@ -82,12 +98,13 @@ def _mask(value: str) -> str:
 
 
 class Records:
-    """The sandbox's memory of calls and mails; the oldest are dropped past a few thousand."""
+    """The sandbox's memory of calls, mails and messages; the oldest are dropped past a few thousand."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: list[Call] = []
         self._mails: list[Mail] = []
+        self._messages: list[Message] = []
 
     def add_call(self, call: Call) -> None:
         with self._lock:
@@ -122,7 +139,18 @@ class Records:
     def mail(self, mail_id: str) -> Mail | None:
         return next((m for m in self.mails() if m.id == mail_id), None)
 
+    def add_message(self, message: Message) -> None:
+        with self._lock:
+            self._messages.append(message)
+            del self._messages[:-_KEEP_MESSAGES]
+
+    def messages(self, via: str | None = None) -> list[Message]:
+        """Oldest first."""
+        with self._lock:
+            return [m for m in self._messages if via in (None, m.via)]
+
     def clear(self) -> None:
         with self._lock:
             self._calls.clear()
             self._mails.clear()
+            self._messages.clear()

@@ -12,12 +12,15 @@ from flask import Flask
 
 from local.sandbox.admin import Admin
 from local.sandbox.autopay import Autopay
+from local.sandbox.courier import Posting
 from local.sandbox.discourse import Discourse
 from local.sandbox.faults import Fault
 from local.sandbox.kit import Kit
 from local.sandbox.pages import Pages
 from local.sandbox.platform import Platform
-from local.sandbox.records import Call, Mail
+from local.sandbox.printful import Printful
+from local.sandbox.receivers import Ntfy, Push, Twilio
+from local.sandbox.records import Call, Mail, Message
 from local.sandbox.sendgrid import SendGrid
 from local.sandbox.server import Edge, HttpServer
 from local.sandbox.smtp import SmtpServer
@@ -27,12 +30,13 @@ from local.sandbox.world import Provider, World
 
 
 class Sandbox:
-    """Stands in for Stripe, Autopay, SendGrid, an SMTP server, Kit, Discourse, Thinkific and any signed HTTP receiver.
+    """Stands in for Stripe, Autopay, Printful, SendGrid, an SMTP server, Kit, Discourse, Thinkific, any signed HTTP
+    receiver, Twilio, ntfy and whatever else takes a message as JSON.
 
     `clock` returns the time as an aware UTC datetime; `clock_file` holds whole seconds to add to it.
-    `webhook_url` is where Stripe's events go, signed with `webhook_secret`; `autopay` has its settings as
-    attributes. `autosend=False` keeps the events and Autopay's notifications until `deliver`. `port` and
-    `smtp_port` 0 take free ports. `start` returns the URL; it is a context manager.
+    `webhook_url` is where Stripe's events go, signed with `webhook_secret`; `autopay` and `printful` have their
+    settings as attributes. `autosend=False` keeps the events of all three until `deliver`. `port` and `smtp_port` 0
+    take free ports. `start` returns the URL; it is a context manager.
     """
 
     def __init__(
@@ -49,21 +53,30 @@ class Sandbox:
         self.world = World(clock, seed, Path(clock_file) if clock_file else None)
         self.stripe = StripeSandbox(self.world, webhook_url, webhook_secret, autosend)
         self.autopay = Autopay(self.world, autosend)
+        self.printful = Printful(self.world, autosend)
+        self.senders: tuple[Posting, ...] = (self.stripe, self.autopay, self.printful)
         self.sendgrid = SendGrid(self.world)
         self.kit = Kit(self.world)
         self.discourse = Discourse(self.world)
         self.thinkific = Thinkific(self.world)
         self.platform = Platform(self.world)
+        self.twilio = Twilio(self.world)
+        self.ntfy = Ntfy(self.world)
+        self.push = Push(self.world)
         self.providers: dict[str, Provider] = {
             p.name: p
             for p in (
                 self.stripe,
                 self.autopay,
+                self.printful,
                 self.sendgrid,
                 self.kit,
                 self.discourse,
                 self.thinkific,
                 self.platform,
+                self.twilio,
+                self.ntfy,
+                self.push,
             )
         }
         self._port, self._smtp_port = port, smtp_port
@@ -96,15 +109,15 @@ class Sandbox:
             self._http.close()
             raise
         self._http.start()
-        self.stripe.start()
-        self.autopay.start()
+        for sender in self.senders:
+            sender.start_sending()
         return self.url
 
     def stop(self) -> None:
         """Closes both ports and drops whatever is held open. May be called twice."""
         self.world.stopping.set()
-        self.stripe.stop()
-        self.autopay.stop()
+        for sender in self.senders:
+            sender.stop_sending()
         if self._http:
             self._http.stop()
         if self._smtp:
@@ -121,8 +134,9 @@ class Sandbox:
         self.stop()
 
     def reset(self) -> None:
-        """Forgets calls, mails, faults and all the providers hold. Ids go on: none ever comes twice."""
+        """Forgets calls, mails, messages, faults, chaos and what the providers hold. Ids go on: none comes twice."""
         self.world.faults.clear()
+        self.world.chaos.stop()
         for provider in self.providers.values():
             provider.reset()
         self.world.records.clear()
@@ -144,6 +158,16 @@ class Sandbox:
         """
         return self.world.faults.add(provider, kind, **rule)
 
+    def chaos(self, lost: float = 0.0, doubled: float = 0.0, seed: Any = None) -> dict[str, Any]:
+        """From now on loses the share `lost` (0 to 1) of all webhooks for good, though their sender believes they
+        were taken, and delivers the share `doubled` twice; 0 switches it off. Those a test delivers itself arrive.
+
+        Returns the shares and what was lost and doubled so far. With the same seed (by default from the sandbox's
+        own) the same messages get lost. Raises ValueError for shares that make no sense.
+        """
+        self.world.chaos.set(lost, doubled, self.world.ids.hex(16) if seed is None else seed)
+        return self.world.chaos.as_json()
+
     def calls(self, provider: str | None = None, method: str | None = None, path: str | None = None) -> list[Call]:
         """Calls received, oldest first; `path` is below the provider's prefix, `*` at its end for any rest."""
         return self.world.records.calls(provider, method, path)
@@ -151,3 +175,7 @@ class Sandbox:
     def mails(self, to: str | None = None) -> list[Mail]:
         """Mails received over SendGrid and SMTP, oldest first."""
         return self.world.records.mails(to)
+
+    def messages(self, via: str | None = None) -> list[Message]:
+        """What reached a phone: texts over Twilio, ntfy's and others' (`via`: twilio, ntfy, push), oldest first."""
+        return self.world.records.messages(via)

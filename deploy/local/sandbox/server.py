@@ -37,6 +37,9 @@ class Edge:
         self.app, self.world, self.providers = app, world, providers
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] == "/":
+            # Apprise knows an ntfy server by its host alone and posts to its root.
+            environ["PATH_INFO"] = "/ntfy/"
         request = Request(environ)
         name, _, rest = request.path.lstrip("/").partition("/")
         path = f"/{rest}"

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from flask import Blueprint
 
+from local.sandbox.chaos import Chaos
 from local.sandbox.faults import Faults
 from local.sandbox.ids import Ids
 from local.sandbox.records import Records
@@ -37,6 +38,7 @@ class World:
         self.ids = Ids(seed)
         self.records = Records()
         self.faults = Faults()
+        self.chaos = Chaos()
         self.stopping = threading.Event()
         self.url = ""
 

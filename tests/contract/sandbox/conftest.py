@@ -88,6 +88,11 @@ def sb(shared: tuple[Sandbox, Clock]) -> Iterator[Sandbox]:
     sandbox.autopay.configure(
         service_id="123456", key="sandbox-autopay-key", itn_url=None, return_url=None, autosend=False
     )
+    sandbox.printful.configure(
+        token=None, balance=None, per_minute=None, needs_store=False, webhook_url=None, autosend=False
+    )
+    sandbox.printful.variants.clear()
+    sandbox.twilio.auth_token = None
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import json
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask import Blueprint, Response, g, request
@@ -65,6 +67,13 @@ _CREATES: dict[str, Callable[..., Object]] = {
     "shipping_rates": offers.create_shipping_rate,
     "refunds": writes.create_refund,
     "webhook_endpoints": writes.create_webhook_endpoint,
+}
+Test = Callable[[Object], Any]
+_COMPARED: dict[str, Callable[[int, int], bool]] = {
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
 }
 
 
@@ -151,7 +160,7 @@ class Api:
 
     @staticmethod
     def _json(status: int, body: Object | str) -> Response:
-        text = body if isinstance(body, str) else json.dumps(body, indent=2, ensure_ascii=False)
+        text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
         return Response(
             text,
             status,
@@ -176,39 +185,45 @@ class Api:
     def _list(self, params: dict[str, Any], path: str) -> Object:
         kind, declared, filters = _LISTS[path]
         check.check_known(params, declared)
+        tests = [_created(params)]
+        tests += [_field(name, check.plain(params[name])) for name in filters if name in params]
         if kind == "event":
-            found = self._events(params)
-        else:
-            found = [
-                o for o in self.sb.newest(kind) if all(o[f] == check.plain(params[f]) for f in filters if f in params)
-            ]
-        return self._page([_public(o) for o in _created(found, params)], params, f"/v1/{path}")
+            tests += self._of_events(params)
+        if "customer_details" in params:
+            tests.append(_buyer(params["customer_details"].get("email", "")))
+        for name in ("starting_after", "ending_before"):
+            if params.get(name) and not self.sb.holds(kind, params[name]):
+                raise _no_such(params[name], name)
+        page = self._page(
+            self.sb.newer_first(kind), params, f"/v1/{path}", lambda obj: all(passes(obj) for passes in tests)
+        )
+        return page | {"data": [_public(o) for o in page["data"]]}
 
-    def _events(self, params: dict[str, Any]) -> list[Object]:
+    def _of_events(self, params: dict[str, Any]) -> list[Test]:
         types = params.get("types", [])
         if types and "type" in params:
             raise StripeError(400, "You may pass only one of these parameters: type, types.")
         if len(types) > 20:
             raise StripeError(400, "You may pass at most 20 types.", param="types")
-        found = self.sb.matching(types or ([params["type"]] if "type" in params else []))
+        tests = [self.sb.matching(types or ([params["type"]] if "type" in params else []))]
         if "delivery_success" in params:
             wanted = check.plain(params["delivery_success"])
-            found = [e for e in found if self.sb.delivered(e) == wanted]
-        return found
+            tests.append(lambda event: self.sb.delivered(event) == wanted)
+        return tests
 
     @staticmethod
-    def _page(found: list[Object], params: dict[str, Any], url: str) -> Object:
+    def _page(found: Iterable[Object], params: dict[str, Any], url: str, passes: Test = bool) -> Object:
+        """One page of what passes the test; the ids that a page is asked from or up to need not pass it."""
         limit = check.integer(params, "limit", 10, least=1, most=100) or 10
-        ids = [o["id"] for o in found]
         after, before = params.get("starting_after"), params.get("ending_before")
-        for name, cursor in (("starting_after", after), ("ending_before", before)):
-            if cursor and cursor not in ids:
-                raise StripeError(400, f"No such object: '{cursor}'", code="resource_missing", param=name)
+        rest = iter(found)
         if before:
-            newer = found[: ids.index(before)]
+            newer = list(filter(passes, itertools.takewhile(lambda obj: obj["id"] != before, rest)))
             return envelope(newer[-limit:], url, len(newer) > limit)
-        rest = found[ids.index(after) + 1 :] if after else found
-        return envelope(rest[:limit], url, len(rest) > limit)
+        if after and not any(obj["id"] == after for obj in rest):
+            raise _no_such(after, "starting_after")
+        page = list(itertools.islice(filter(passes, rest), limit + 1))
+        return envelope(page[:limit], url, len(page) > limit)
 
     def _get(self, params: dict[str, Any], path: str, object_id: str) -> Object:
         check.check_known(params, _Nothing)
@@ -271,20 +286,22 @@ def _public(obj: Object) -> Object:
     return {k: v for k, v in obj.items() if k != "secret"} if obj["object"] == "webhook_endpoint" else obj
 
 
-def _created(found: list[Object], params: dict[str, Any]) -> list[Object]:
+def _no_such(object_id: str, param: str) -> StripeError:
+    return StripeError(400, f"No such object: '{object_id}'", code="resource_missing", param=param)
+
+
+def _field(name: str, wanted: Any) -> Test:
+    return lambda obj: obj[name] == wanted
+
+
+def _buyer(email: str) -> Test:
+    return lambda session: (session["customer_details"] or {}).get("email", "").lower() == email.lower()
+
+
+def _created(params: dict[str, Any]) -> Test:
     """`created` is a timestamp, or bounds gt, gte, lt, lte."""
-    bounds = params.get("created")
-    if bounds is None:
-        return found
+    bounds = params.get("created", {})
     if not isinstance(bounds, dict):
         bounds = {"gte": bounds, "lte": bounds}
-    tests: dict[str, Callable[[int, int], bool]] = {
-        "gt": int.__gt__,
-        "gte": int.__ge__,
-        "lt": int.__lt__,
-        "lte": int.__le__,
-    }
-    for name in bounds:
-        limit = check.integer(bounds, name, param=f"created[{name}]")
-        found = [o for o in found if tests[name](o["created"], limit or 0)]
-    return found
+    limits = [(_COMPARED[name], check.integer(bounds, name, param=f"created[{name}]") or 0) for name in bounds]
+    return lambda obj: all(compare(obj["created"], limit) for compare, limit in limits)

@@ -324,5 +324,5 @@ class Checkout(Totals):
         """Expires every open session whose time has passed, as Stripe does by itself."""
         with self.lock:
             now = self.world.timestamp()
-            due = [s for s in self.newest("checkout.session") if s["status"] == "open" and s["expires_at"] <= now]
+            due = [s for s in self.open_sessions()[::-1] if s["expires_at"] <= now]
             return self._expire_due(due) if due else None

@@ -50,4 +50,9 @@ _NAMES = {
 
 def named(codes: list[str] | tuple[str, ...]) -> list[tuple[str, str]]:
     """`["PL"]` to `[("PL", "Poland")]`; a code without a name here stands for itself."""
-    return [(code, _NAMES.get(code, code)) for code in codes]
+    return [(code, country_name(code)) for code in codes]
+
+
+def country_name(code: str) -> str:
+    """`"PL"` to `"Poland"`; a code without a name here stands for itself."""
+    return _NAMES.get(code, code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from local.sandbox.stripe.catalogue_objects import Object
@@ -29,8 +28,10 @@ def envelope(data: list[Object], url: str, has_more: bool = False) -> Object:
 
 
 def expanded(state: State, obj: Object, paths: list[str]) -> Object:
-    """A copy of `obj` with every path expanded. Raises StripeError for one Stripe would refuse."""
-    result = copy.deepcopy(obj)
+    """`obj` with every path expanded, a copy if there are any. Raises StripeError for one Stripe would refuse."""
+    if not paths:
+        return obj
+    result = _copied(obj)
     for path in paths:
         parts = path.split(".")
         if len(parts) > _MAX_DEPTH:
@@ -65,9 +66,16 @@ def _expand(state: State, node: Object, parts: list[str], path: str) -> None:
     if isinstance(value, str):
         found = state.lookup(value)
         if found is not None:
-            value = node[key] = copy.deepcopy(found)
+            value = node[key] = _copied(found)
     if rest and isinstance(value, dict):
         _expand(state, value, rest, path)
+
+
+def _copied(value: Any) -> Any:
+    """As copy.deepcopy, and much faster, for what JSON is made of."""
+    if isinstance(value, dict):
+        return {key: _copied(part) for key, part in value.items()}
+    return [_copied(part) for part in value] if isinstance(value, list) else value
 
 
 def _nested(node: Object, key: str) -> bool:
@@ -79,12 +87,12 @@ def _included(state: State, node: Object, key: str) -> Object | None:
     kind = node.get("object")
     if key == "line_items" and kind in ("checkout.session", "payment_link"):
         base = "checkout/sessions" if kind == "checkout.session" else "payment_links"
-        lines = copy.deepcopy(state.lines[node["id"]])
+        lines = _copied(state.lines[node["id"]])
         return envelope(lines[:10], f"/v1/{base}/{node['id']}/line_items", len(lines) > 10)
     if key == "currency_options" and kind == "price":
-        return {node["currency"]: copy.deepcopy(_own_option(node)), **copy.deepcopy(state.currency_options(node["id"]))}
+        return {node["currency"]: _copied(_own_option(node)), **_copied(state.currency_options(node["id"]))}
     if key == "refunds" and kind == "charge":
-        refunds = copy.deepcopy(state.refunds_of(node))
+        refunds = _copied(state.refunds_of(node))
         return envelope(refunds[:10], f"/v1/charges/{node['id']}/refunds", len(refunds) > 10)
     return None
 

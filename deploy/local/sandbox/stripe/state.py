@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 from local.sandbox.stripe.catalogue_objects import Object
@@ -77,14 +77,21 @@ class State:
     def clear(self) -> None:
         self._tables: dict[str, dict[str, Object]] = {}
         self.lines: dict[str, list[Object]] = {}
+        self._refunds: dict[str, list[Object]] = {}
+        self._open: dict[str, Object] = {}
         self._currency_options: dict[str, dict[str, Object]] = {}
 
     def keep(self, obj: Object) -> Object:
         self._tables.setdefault(obj["object"], {})[obj["id"]] = obj
+        if obj["object"] == "refund":
+            self._refunds.setdefault(obj["charge"], []).append(obj)
+        elif obj["object"] == "checkout.session":
+            self._open[obj["id"]] = obj
         return obj
 
     def drop(self, obj: Object) -> None:
         del self._tables[obj["object"]][obj["id"]]
+        self._open.pop(obj["id"], None)
 
     def set_currency_option(self, price_id: str, currency: str, unit_amount: int) -> None:
         """Gives a price an amount in a further currency, in minor units. Shown only when it is expanded."""
@@ -99,7 +106,20 @@ class State:
         return self._currency_options.get(price_id, {})
 
     def newest(self, kind: str) -> list[Object]:
-        return list(reversed(self._tables.get(kind, {}).values()))
+        return list(self.newer_first(kind))
+
+    def newer_first(self, kind: str) -> Iterator[Object]:
+        """Newest first, one after the other: for lists of which only the beginning is read."""
+        return reversed(self._tables.get(kind, {}).values())
+
+    def holds(self, kind: str, object_id: str) -> bool:
+        return object_id in self._tables.get(kind, {})
+
+    def open_sessions(self) -> list[Object]:
+        """Oldest first; what has ended is forgotten here, so that nobody looks at it again."""
+        for ended in [i for i, s in self._open.items() if s["status"] != "open"]:
+            del self._open[ended]
+        return list(self._open.values())
 
     def lookup(self, object_id: str) -> Object | None:
         return next((t[object_id] for t in self._tables.values() if object_id in t), None)
@@ -138,4 +158,5 @@ class State:
         return self.find("charge", object_id, "charge")
 
     def refunds_of(self, charge: Object) -> list[Object]:
-        return [r for r in self.newest("refund") if r["charge"] == charge["id"]]
+        """Newest first."""
+        return self._refunds.get(charge["id"], [])[::-1]
