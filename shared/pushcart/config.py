@@ -94,6 +94,11 @@ VARIABLES: dict[str, Variable] = {
     "platform_url": _url("", "Your own platform's address, in place of `platforms.http.url` in shop.yml."),
     "autopay_url": _url("https://pay.autopay.eu", "Where Autopay's links lead; for tests: https://testpay.autopay.eu."),
     "autopay_service_id": Variable("", "The number of your service at Autopay.", r"[0-9]{0,10}", "a number"),
+    "printful_url": _url("https://api.printful.com", "Printful's API."),
+    "printful_store": Variable(
+        "", "The number of your store at Printful, for a token that opens several.", r"[0-9]{0,12}", "a number"
+    ),
+    "twilio_url": _url("https://api.twilio.com", "Twilio's API, for alerts by text message."),
     "shop_file": Variable("", "Another shop.yml than the one packed into the function."),
     "clock_file": Variable("", "Only for the local gateway: a file with seconds to add to the clock."),
     "crash_file": Variable("", "Only for tests: a file with the name of the point where the process kills itself."),
@@ -126,8 +131,8 @@ SECRETS: dict[str, Secret] = {
         "whsec_...",
     ),
     "stripe-api-key": Secret(
-        "A Stripe key, best a restricted one that reads Checkout Sessions, PaymentIntents, Charges, Disputes, Prices "
-        "and Products, and for a shop with a cart writes Checkout Sessions and Coupons.",
+        "A Stripe key, best a restricted one that reads Checkout Sessions, PaymentIntents, Charges, Disputes, Events, "
+        "Prices and Products, and for a shop with a cart writes Checkout Sessions and Coupons.",
         r"(sk|rk)_(test|live)_\w+",
         "sk_... or rk_..., test or live",
     ),
@@ -140,6 +145,24 @@ SECRETS: dict[str, Secret] = {
     "kit-client-secret": Secret("The client secret of your Kit OAuth app."),
     "kit-refresh-token": Secret("The first refresh token of your Kit OAuth app; later ones live in the store."),
     "autopay-key": Secret("Your service's shared key at Autopay; signs links and notifications."),
+    "printful-api-key": Secret("A private token of Printful's that may read and write orders."),
+    "printful-webhook-secret": Secret(
+        "The last part of the address that Printful's webhooks go to, because Printful does not sign them; a second "
+        "line is the previous one during a rotation.",
+        r"[A-Za-z0-9_-]{24,}",
+        "at least 24 letters, digits, - and _",
+    ),
+    "alert-urls": Secret(
+        "Where alerts go: Apprise addresses, one a line, each after the least level it is for (`info`, `warning`, "
+        "`critical`) or `escalation`.",
+        r"(?:(?:info|warning|critical|escalation)\s+)?[a-z][a-z0-9]*s?://\S+",
+        "lines like critical twilio://SID:TOKEN@FROM/TO",
+    ),
+    "metrics-token": Secret(
+        "What Prometheus shows to read the figures; unused closes them.",
+        r"\S{24,}",
+        "at least 24 characters without spaces",
+    ),
     "shop": Secret("A whole shop.yml that replaces the packed one without a rebuild.", r"(?s).+", "a shop.yml"),
 }
 

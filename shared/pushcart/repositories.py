@@ -202,6 +202,22 @@ class Heartbeats:
         return self._store.get("heartbeats", name)
 
 
+class Cursors:
+    """How far a job that goes through something long has come."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def read(self, name: str) -> Document | None:
+        """What was written last, with its `version`, or None."""
+        return self._store.get("cursors", name)
+
+    def write(self, name: str, values: dict[str, Any], version: int) -> bool:
+        """Keeps `values` if `version` is the one that was read (0: there was none); False when somebody else wrote."""
+        document = {**values, "id": name, "version": version + 1}
+        return self._store.replace("cursors", document, version) if version else self._store.insert("cursors", document)
+
+
 class Counters:
     """Counts by name and day (UTC), such as `stripe.unneeded.customer.created`."""
 

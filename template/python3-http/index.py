@@ -46,6 +46,7 @@ def prepare() -> tuple[Settings, ModuleType, Server]:
     """Everything up to a listening server."""
     settings = Settings.from_environment(os.environ)
     handler = load_handler()
+    logs.show_paths_as(getattr(handler, "shown_path", str))
     getattr(handler, "start", lambda: None)()
     try:
         server = Server(create_app(handler.handle, settings.max_body_bytes), settings)

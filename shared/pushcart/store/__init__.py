@@ -57,6 +57,9 @@ COLLECTIONS = {
         Collection("tokens"),
         Collection("stock"),
         Collection("traffic"),
+        Collection("cursors"),
+        Collection("measures"),
+        Collection("incidents", indexes=(("state", "opened_at"),)),
     )
 }
 

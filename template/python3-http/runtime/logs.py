@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
@@ -13,6 +14,8 @@ from pythonjsonlogger.json import JsonFormatter
 CALL_ID: ContextVar[str | None] = ContextVar("call_id", default=None)
 
 log = logging.getLogger("function")
+
+_shown_path: Callable[[str], str] = str
 
 
 class JsonLines(JsonFormatter):
@@ -48,9 +51,16 @@ def configure(function_name: str) -> None:
     threading.excepthook = _log_thread_failure
 
 
+def show_paths_as(shown: Callable[[str], str]) -> None:
+    """What the log is to show of each path from now on, for a function whose address holds a secret."""
+    global _shown_path
+    _shown_path = shown
+
+
 def log_request(*, method: str, path: str, status: int, ms: float, call_id: str, fields: dict | None = None) -> None:
     """Write the one line of a finished call; never its query string, body or header values."""
-    line = {"msg": "request", "method": method, "path": path, "status": status, "ms": round(ms, 1), "call_id": call_id}
+    shown = _shown_path(path)
+    line = {"msg": "request", "method": method, "path": shown, "status": status, "ms": round(ms, 1), "call_id": call_id}
     extra = {name: value for name, value in (fields or {}).items() if name not in line}
     log.log(logging.ERROR if status >= 500 else logging.INFO, line | extra)
 

@@ -53,6 +53,16 @@ def test_a_call_is_one_line_with_what_an_owner_searches_for(run_function):
         assert private not in written
 
 
+def test_a_handler_whose_address_is_a_secret_keeps_it_out_of_every_line(run_function):
+    function = run_function(HANDLER + "def shown_path(path):\n    return '/...'\n", {"max_body_bytes": "10"})
+    requests.post(f"{function.url}/s3cret", data="short", timeout=5)
+    requests.post(f"{function.url}/s3cret", data="x" * 100, timeout=5)  # refused before the handler sees it
+    requests.get(f"{function.url}/s3cret", headers={"X-Call-Id": "c-3", "Large": "x" * 300_000}, timeout=5)
+    function.wait_for("request", count=3)
+    assert {line["path"] for line in function.records("request")} == {"/..."}
+    assert "s3cret" not in "\n".join(function.lines)
+
+
 def test_library_loggers_write_json_lines_with_the_call_id_and_sdks_only_from_warning(run_function):
     function = run_function(HANDLER)
     requests.get(f"{function.url}/library", headers={"X-Call-Id": "c-2"}, timeout=5)
