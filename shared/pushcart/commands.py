@@ -23,6 +23,11 @@ def handled_order(order_id: str) -> str:
     return f"pushcart orders handled {order_id}"
 
 
+def ship_order(order_id: str) -> str:
+    """Says that a parcel of the order was sent, and how."""
+    return f"pushcart orders ship {order_id} --carrier NAME --tracking NUMBER"
+
+
 def show_event(event_id: str) -> str:
     """Shows an event of the inbox as it arrived."""
     return f"pushcart events show {event_id}"
@@ -33,6 +38,51 @@ def replay_event(event_id: str) -> str:
     return f"pushcart events replay {event_id}"
 
 
+def recover() -> str:
+    """Compares everything with Stripe and Printful."""
+    return "pushcart recover"
+
+
 def logs(function: str) -> str:
     """What a function wrote lately."""
     return f"faas-cli logs {function}"
+
+
+def needing() -> str:
+    """Everything that needs a human."""
+    return "pushcart dead"
+
+
+def dead_events() -> str:
+    """The events that could not be applied."""
+    return "pushcart events list --status dead"
+
+
+def waiting_events() -> str:
+    """The events that are not applied yet."""
+    return "pushcart events list --status pending"
+
+
+def doctor() -> str:
+    """Looks at everything from where it runs."""
+    return "pushcart doctor"
+
+
+def list_alerts() -> str:
+    """What is wrong just now."""
+    return "pushcart alerts list"
+
+
+def answer_alert(id: str) -> str:
+    """Says that somebody has it in hand."""
+    return f"pushcart alerts answer {id}"
+
+
+def full_folders() -> str:
+    """Where the disk's space went."""
+    return "sudo du -xhd2 / | sort -h | tail"
+
+
+def update_secret(name: str) -> str:
+    """Gives the functions a new secret."""
+    return f"faas-cli secret update {name} --from-file .secrets/{name}"

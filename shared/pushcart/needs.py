@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushcart.config import VARIABLES
-from pushcart.domain.catalogue import Catalogue, InviteStep, PurchaseStep, SequenceStep
+from pushcart.domain.catalogue import Catalogue, InviteStep, PrintStep, PurchaseStep, SequenceStep
 from pushcart.providers import paylinks
 from pushcart.startup import Needs
 
@@ -45,3 +45,13 @@ def for_mailing_list(catalogue: Catalogue) -> Needs:
     if catalogue.mailing_list.kit.api == "v3":
         return Needs(["kit-api-secret"])
     return Needs(["store-url", "kit-client-secret", "kit-refresh-token"], ["kit_client_id"])
+
+
+def prints(catalogue: Catalogue) -> bool:
+    """Whether some step has Printful make something."""
+    return any(isinstance(step, PrintStep) for _, step in catalogue.steps())
+
+
+def for_prints(catalogue: Catalogue) -> Needs:
+    """What whatever asks Printful cannot do without; nothing when no step prints."""
+    return Needs(["printful-api-key"] if prints(catalogue) else [])

@@ -15,8 +15,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import yaml
 
-from pushcart import shopcheck_selling
-from pushcart.domain.catalogue import STEP_TYPES, AnyStep, EmailStep, InviteStep, SequenceStep, StepSpec, delay_seconds
+from pushcart import shopcheck_selling, shopcheck_shipping
+from pushcart.domain.catalogue import (
+    STEP_TYPES,
+    AnyStep,
+    EmailStep,
+    InviteStep,
+    PurchaseStep,
+    SequenceStep,
+    StepSpec,
+    delay_seconds,
+)
 from pushcart.shopcheck_parts import Mistake, amount_mistakes, items, mapping, readable, template_mistakes
 
 
@@ -136,7 +145,7 @@ def across_fields(loaded: dict[Any, Any], mails: Path | None) -> list[Mistake]:
     for place, steps in _step_lists(loaded, products):
         for number, step in enumerate(steps):
             mistakes += _step_mistakes(step, f"{place}[{number}]", steps[:number], loaded, mails)
-    return mistakes + shopcheck_selling.mistakes(loaded, mails)
+    return mistakes + shopcheck_selling.mistakes(loaded, mails) + shopcheck_shipping.mistakes(loaded)
 
 
 def _zone_mistakes(zone: Any) -> list[Mistake]:
@@ -164,7 +173,7 @@ def _used_twice(products: list[tuple[str, dict[Any, Any]]]) -> list[Mistake]:
 def _step_lists(loaded: dict[Any, Any], products: list[tuple[str, dict[Any, Any]]]) -> list[tuple[str, list[Any]]]:
     """Every list of steps with its place; `needs` refers to steps of the same list."""
     every = mapping(loaded.get("every_order"))
-    lists = [(f"every_order.{key}", every.get(key)) for key in ("fulfilment", "on_refund")]
+    lists = [(f"every_order.{key}", every.get(key)) for key in ("fulfilment", "on_parcel", "on_refund")]
     for place, product in products:
         lists.append((f"{place}.fulfilment", product.get("fulfilment")))
         lists.append((f"{place}.on_refund.steps", mapping(product.get("on_refund")).get("steps")))
@@ -199,7 +208,7 @@ def _step_mistakes(
         mistakes += _invite_mistakes(step, where, mapping(loaded.get("platforms")))
     elif isinstance(step, EmailStep):
         mistakes += _email_mistakes(step, where, mails)
-    elif step is not None and loaded.get("mailing_list") is None:
+    elif isinstance(step, PurchaseStep | SequenceStep) and loaded.get("mailing_list") is None:
         mistakes.append((where, f"a {step.kind} needs the section mailing_list:"))
     if isinstance(step, SequenceStep):
         mistakes += _field_mistakes(step, where, [one for one in earlier if _name(one) in needs])

@@ -41,6 +41,8 @@ def mistakes(loaded: dict[Any, Any], mails: Path | None) -> list[Mistake]:
         for place, product in products
         if product.get("ships") is True and product.get("currency") not in (None, currency)
     ]
+    for name, day in mapping(mapping(loaded.get("alerts")).get("keys")).items():
+        found += _day(f"alerts.keys.{name}", day)
     reminder = readable(checkout.get("reminder"), Name)
     return found + (template_mistakes(reminder, mails, "checkout.reminder") if reminder else [])
 

@@ -11,6 +11,7 @@ from pushcart.clock import Clock, Instant
 from pushcart.config import Config
 from pushcart.crash import Point, point
 from pushcart.domain.order import Buyer, Line, Payment, Shipping
+from pushcart.domain.parcels import Parcel
 from pushcart.errors import BadRequest
 from pushcart.web import Request, Router
 
@@ -46,8 +47,8 @@ class StepRequest(msgspec.Struct, kw_only=True):
 
     `key` is the idempotency key, the same for every attempt. `lines` are the lines the step is about.
     `results` holds what finished steps of the same product (or of the whole order) gave, by step name.
-    `refund` is the amount of this refund in minor units, for steps of a refund. `order` is None only for
-    a notice to the owner about something that belongs to no order.
+    `refund` is the amount of this refund in minor units, for steps of a refund; `parcel` is the one that was sent, for
+    steps of a parcel. `order` is None only for a notice to the owner about something that belongs to no order.
     """
 
     key: str
@@ -59,6 +60,7 @@ class StepRequest(msgspec.Struct, kw_only=True):
     lines: list[Line] = []
     results: dict[str, dict[str, Any]] = {}
     refund: int | None = None
+    parcel: Parcel | None = None
     problem: Problem | None = None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,54 @@ from pushcart import commands, shopfile
 from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import Address, Buyer, Line, Payment, Shipping
+from pushcart.domain.parcels import Parcel, ParcelItem
 from pushcart.mail import context
 from pushcart.mail.formats import Formats, locale_of
 from pushcart.mail.render import Rendered, Renderer
 from pushcart.stepcall import OrderView, Problem, StepRequest
 
 MAILS = shopfile.PACKED / shopfile.MAILS
-BUYER_MAILS = ("receipt", "your-access", "how-is-it-going", "refund", "your-cart")
+BUYER_MAILS = ("receipt", "your-access", "how-is-it-going", "refund", "your-cart", "your-parcel")
 ADMIN_MAILS = ("owners-notice", "something-needs-you", "please-pack")
 NAMES = (*BUYER_MAILS, *ADMIN_MAILS)
 ORDER_ID = "o-4kz7q2m3xw5ytbn6cvd2pjh7ra"
+HOSTILE = '"><script>alert(1)</script>{{ 7*7 }}{% if %}\r\nBcc: x@example.org\u202e'
 INVITE = "https://forum.meadow-pottery.example/invites/5f3bQx81LmPz"
+
+_VOID = {"meta", "br", "img", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """The parts of a page a test asks about; fails when a tag is closed that was not open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.links: list[str | None] = []
+        self.feed(html)
+        self.close()
+        assert self.open == [], f"left open: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "a":
+            self.links.append(dict(attrs)["href"])
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "title"} & set(self.open):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join("".join(self.words).split())
 
 
 @cache
@@ -88,7 +126,23 @@ def request(name: str, view: OrderView | None = None, **changes: Any) -> StepReq
         fields["refund"] = view.payment.amount_refunded or view.payment.amount_total
     if name == "something-needs-you":
         fields["problem"] = problem(commands.show_order(view.id), commands.retry_order(view.id))
+    if name == "your-parcel":
+        fields["parcel"] = parcel(*view.lines)
     return StepRequest(**{**fields, **changes})
+
+
+def parcel(*lines: Line, **changes: Any) -> Parcel:
+    """A parcel with these lines in it, as their provider calls them."""
+    fields: dict[str, Any] = {
+        "provider": "printful",
+        "id": "10",
+        "carrier": "DPD",
+        "tracking_number": "13490015284111",
+        "tracking_url": "https://tracking.dpd.example/parcel/13490015284111",
+        "shipped_at": "2026-11-23T14:05:00.000Z",
+        "items": [ParcelItem(name=f"{one.name} (as printed)", quantity=one.quantity, line=one.id) for one in lines],
+    }
+    return Parcel(**{**fields, **changes})
 
 
 def problem(command: str, remedy: str | None = None) -> Problem:

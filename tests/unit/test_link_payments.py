@@ -176,7 +176,7 @@ def test_another_sum_than_was_asked_for_is_kept_told_and_not_delivered_until_the
     [item] = order.open_attention()
     assert (item.code, item.text, order.fulfilment_status) == ("wrong_amount", why, "needs_attention")
     assert (goods(till), alarms(till)) == ([], ["attention.wrong-amount-1"])
-    owner = Owner(till.orders, till.process.inbox, till.process.intake, Quiet(), till.clock)
+    owner = Owner(till.orders, till.process.inbox, till.process.intake, Quiet(), till.catalogue, till.clock)
     owner.release(Request(), order_id)
     till.process.drain()
     order = till.orders.require(order_id)

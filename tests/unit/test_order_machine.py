@@ -27,6 +27,7 @@ from pushcart.store import connect
 from pushcart.web import Request
 from support.processes import (
     LEASE,
+    SHOP,
     Clock,
     Died,
     Journal,
@@ -92,7 +93,7 @@ class OneOrder(RuleBasedStateMachine):
             for name in "ab"
         ]
         owner = self.processes[0]
-        self.owner = Owner(owner.orders, owner.inbox, owner.intake, Quiet(), self.clock)
+        self.owner = Owner(owner.orders, owner.inbox, owner.intake, Quiet(), lambda: SHOP, self.clock)
         self.under_way: list[str] = []
         self.received: list[str] = []
         self.completed = False

@@ -23,7 +23,7 @@ def mistakes(text: str, mails: Path | None = None) -> list[str]:
 
 def test_the_shop_that_is_shipped_has_no_mistakes():
     catalogue = shopfile.parse((SHIPPED / "shop.yml").read_text(), mails=SHIPPED / "mails")
-    skus = ["wheel-basics", "glaze-chemistry", "studio-plans", "studio-apron"]
+    skus = ["wheel-basics", "glaze-chemistry", "studio-plans", "studio-apron", "clay-kit", "studio-shirt"]
     assert [product.sku for product in catalogue.products] == skus
     assert catalogue.price_of(catalogue.products[0]) == 4900
 
@@ -70,7 +70,11 @@ colour: red
         ("template: later, ", "template: access, ", "another step here is called access; give this one an id:"),
         ("currency: EUR", "currency: EUR\n  timezone: Mars/Base", "'Mars/Base' is no time zone"),
         ("  name: Test Shop", "  name: Test Shop\n  name: Twice", "is written twice"),
-        ("step: invite,", "step: invit,", "there is no such step; known are email, invite, purchase, sequence"),
+        (
+            "step: invite,",
+            "step: invit,",
+            "there is no such step; known are email, invite, pack, print, purchase, sequence",
+        ),
         (
             "{step: purchase}",
             "{step: sequence, sequence: 5, needs: [invite], fields: {a: invite.lnk}}",

@@ -15,8 +15,12 @@ import msgspec
 from msgspec import Meta
 
 from pushcart.domain import money
+from pushcart.domain.alerting import AlertSettings
 from pushcart.domain.fields import Mail, Name, Sku, Struct, Text, Url
 from pushcart.domain.selling import CheckoutSettings, Option, Site
+
+#: A number that Printful gave one variant of a product of the shop's.
+SyncVariant = Annotated[int, Meta(ge=1)]
 
 _DELAY = re.compile(r"(\d{1,4}) (minute|hour|day|week)s?")
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}
@@ -33,6 +37,7 @@ def delay_seconds(delay: str) -> int:
 class StepSpec(msgspec.Struct, kw_only=True, tag_field="step", forbid_unknown_fields=True):
     """What every step may have: a name, the steps it waits for, and a delay counted from the payment."""
 
+    #: The function that carries it out; none for what the owner does by hand.
     function: ClassVar[str]
     #: What a step's result holds, for the `fields` of a later one.
     gives: ClassVar[tuple[str, ...]] = ()
@@ -94,10 +99,34 @@ class EmailStep(StepSpec, tag="email"):
         return self.id or self.template or self.kind
 
 
-AnyStep = InviteStep | PurchaseStep | SequenceStep | EmailStep
+class PrintStep(StepSpec, tag="print"):
+    """Has Printful make and send it: `variant`, or for products with options `variants` by choice, such as `M / Blue`.
+
+    They are the numbers of sync variants. All that is printed of an order goes to Printful as one order; `shipping`
+    is the way that goes.
+    """
+
+    function = "printful-order"
+    variant: SyncVariant | None = None
+    variants: dict[Text, SyncVariant] = {}
+    shipping: Text | None = None
+
+    def variant_of(self, choice: str) -> int | None:
+        """The sync variant for a choice of options; None when the file names none."""
+        return self.variants.get(choice) if self.variants else self.variant
+
+
+class PackStep(StepSpec, tag="pack"):
+    """You pack and send it yourself, and say so with `pushcart orders ship`."""
+
+    function = ""
+
+
+AnyStep = InviteStep | PurchaseStep | SequenceStep | EmailStep | PrintStep | PackStep
 
 STEP_TYPES: dict[str, type[StepSpec]] = {
-    str(step.__struct_config__.tag): step for step in (InviteStep, PurchaseStep, SequenceStep, EmailStep)
+    str(step.__struct_config__.tag): step
+    for step in (InviteStep, PurchaseStep, SequenceStep, EmailStep, PrintStep, PackStep)
 }
 
 
@@ -209,9 +238,13 @@ def choice(options: Mapping[str, str]) -> str:
 
 
 class EveryOrder(Struct):
-    """Steps that belong to the order as a whole, once: `on_refund` runs at each refund, partial or full."""
+    """Steps that belong to the order as a whole, once: `on_refund` runs at each refund, partial or full.
+
+    `on_parcel` runs once for each parcel that is sent.
+    """
 
     fulfilment: list[AnyStep] = []
+    on_parcel: list[AnyStep] = []
     on_refund: list[AnyStep] = []
 
 
@@ -226,6 +259,7 @@ class Catalogue(Struct):
     every_order: EveryOrder = msgspec.field(default_factory=EveryOrder)
     checkout: CheckoutSettings = msgspec.field(default_factory=CheckoutSettings)
     site: Site = msgspec.field(default_factory=Site)
+    alerts: AlertSettings = msgspec.field(default_factory=AlertSettings)
 
     def product(self, sku: str | None) -> Product | None:
         """The product with this sku, or None."""
@@ -261,6 +295,7 @@ class Catalogue(Struct):
         """Every list of steps with the place it stands at; `needs` refers to steps of the same list."""
         lists: list[tuple[str, list[AnyStep]]] = [
             ("every_order.fulfilment", self.every_order.fulfilment),
+            ("every_order.on_parcel", self.every_order.on_parcel),
             ("every_order.on_refund", self.every_order.on_refund),
         ]
         for number, product in enumerate(self.products):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from pushcart.clock import Instant
+from pushcart.domain.parcels import Parcel, Print
 
 
 def derived_id(text: str) -> str:
@@ -66,9 +67,10 @@ OPEN_STATES = frozenset({StepState.WAITING, StepState.DUE, StepState.RUNNING, St
 
 
 class Phase(StrEnum):
-    """Why a step is there: the sale, a refund, something the owner has to know, or a cart that was left."""
+    """Why a step is there: the sale, a parcel, a refund, something the owner has to know, or a cart that was left."""
 
     SALE = "sale"
+    PARCEL = "parcel"
     REFUND = "refund"
     ATTENTION = "attention"
     REMINDER = "reminder"
@@ -191,7 +193,7 @@ class Step(msgspec.Struct, kw_only=True):
     (empty: the whole order). `due_at` is when it may run next. `key` goes to the provider as idempotency key.
     `follow_up` steps come later by plan and do not hold up the fulfilment; `asked` ones the owner wants in spite of
     a dispute; `given_up` ones may still finish, but are not tried again. `refund` is the amount a refund step
-    is about, `subject` what an attention step is about.
+    is about, `subject` what an attention step or a parcel's is about. What is `by_owner` waits for the owner's hands.
     """
 
     id: str
@@ -206,6 +208,7 @@ class Step(msgspec.Struct, kw_only=True):
     state: StepState
     due_at: Instant
     follow_up: bool = False
+    by_owner: bool = False
     asked: bool = False
     given_up: bool = False
     attempts: int = 0
@@ -266,6 +269,8 @@ class Order(msgspec.Struct, kw_only=True):
     released: bool = False
     refund_planned: int = 0
     steps: list[Step] = []
+    prints: list[Print] = []
+    parcels: list[Parcel] = []
     attention: list[Attention] = []
     history: list[Entry] = []
 

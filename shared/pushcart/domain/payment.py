@@ -11,7 +11,7 @@ from typing import Literal
 import msgspec
 
 from pushcart.clock import Instant, later
-from pushcart.domain import attention, money, planning, steps
+from pushcart.domain import attention, delivery, money, planning, steps
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import (
     DELIVERED_FOR,
@@ -104,7 +104,7 @@ def update(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant
     _refunds(order, catalogue, refunded_before, now, cause)
     if order.payment_status is PaymentStatus.REFUNDED and before is not PaymentStatus.REFUNDED:
         _call_off(order, catalogue, now)
-    _disputes(order, dispute_before, now, cause)
+    _disputes(order, catalogue, dispute_before, now, cause)
     for reference in facts.paid_again:
         attention.require(order, "paid_twice", reference, f"the payment {reference} paid this order once more", now)
     steps.settle(order, now)
@@ -263,9 +263,10 @@ def _call_off(order: Order, catalogue: Catalogue, now: Instant) -> None:
         if any(line.sku == sku and line.planned for line in order.lines):
             planning.plan_return(order, catalogue, sku, now)
     steps.give_up(order, now, "the order was refunded", cancelled)
+    delivery.called_off(order, catalogue, now)
 
 
-def _disputes(order: Order, before: Dispute | None, now: Instant, cause: str) -> None:
+def _disputes(order: Order, catalogue: Catalogue, before: Dispute | None, now: Instant, cause: str) -> None:
     assert order.payment is not None
     dispute = order.payment.dispute
     if dispute is None or (before is not None and (before.id, before.status) == (dispute.id, dispute.status)):
@@ -277,6 +278,7 @@ def _disputes(order: Order, before: Dispute | None, now: Instant, cause: str) ->
         order.note(now, f"dispute {'won' if dispute.won else 'lost'}", cause)
         if dispute.lost:
             steps.give_up(order, now, "the dispute was lost")
+            delivery.called_off(order, catalogue, now)
     else:
         deadline = f"; answer it by {dispute.evidence_due}" if dispute.evidence_due else ""
         text = f"the buyer's bank disputes the payment ({dispute.reason or 'no reason given'}){deadline}"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pushcart.clock import Instant, later
 from pushcart.domain import steps
-from pushcart.domain.catalogue import Catalogue, EmailStep, StepSpec, delay_seconds
-from pushcart.domain.order import Order, Phase, Step, StepState
+from pushcart.domain.catalogue import Catalogue, EmailStep, PackStep, PrintStep, StepSpec, choice, delay_seconds
+from pushcart.domain.order import Line, Order, Phase, Step, StepState
+from pushcart.domain.parcels import Parcel
+
+#: What the step is called that sends all that is printed of an order to Printful.
+PRINT = "print"
 
 
 def plan_sale(order: Order, catalogue: Catalogue, now: Instant) -> None:
@@ -18,16 +23,30 @@ def plan_sale(order: Order, catalogue: Catalogue, now: Instant) -> None:
     """
     paid_at = order.paid_at or now
     fresh = [line for line in order.lines if line.sku is not None and not line.planned]
+    printed: list[tuple[Line, PrintStep]] = []
+    print_id = _print_id(order)
     for sku in dict.fromkeys(line.sku for line in fresh):
         product = catalogue.product(sku)
         assert product is not None, "a line's sku comes from this catalogue"
         lines = [line for line in fresh if line.sku == sku]
-        _add(order, product.fulfilment, Phase.SALE, f"{sku}.", paid_at, sku=sku, lines=[line.id for line in lines])
+        prints = [spec for spec in product.fulfilment if isinstance(spec, PrintStep)]
+        printed += [(line, spec) for spec in prints for line in lines]
+        others = [spec for spec in product.fulfilment if not isinstance(spec, PrintStep)]
+        joined = {spec.name: print_id for spec in prints}
+        ids = [line.id for line in lines]
+        _add(order, others, Phase.SALE, f"{sku}.", paid_at, sku=sku, lines=ids, joined=joined)
         for line in lines:
             line.planned = True
+    if printed:
+        _add_print(order, print_id, printed, paid_at)
     if fresh and not order.planned:
         order.planned = True
         _add(order, catalogue.every_order.fulfilment, Phase.SALE, "", paid_at)
+
+
+def plan_parcel(order: Order, catalogue: Catalogue, parcel: Parcel, now: Instant) -> None:
+    """Plans what the shop does for a parcel that was sent, once."""
+    _add(order, catalogue.every_order.on_parcel, Phase.PARCEL, f"parcel-{parcel.key}.", now, subject=parcel.key)
 
 
 def plan_refund(order: Order, catalogue: Catalogue, amount: int, now: Instant) -> None:
@@ -65,7 +84,10 @@ def _add(
     sku: str | None = None,
     lines: list[str] | None = None,
     refund: int | None = None,
+    subject: str | None = None,
+    joined: Mapping[str, str] = {},
 ) -> None:
+    """Adds a step for each of `specs` that the order does not have. `joined` are names that mean a step elsewhere."""
     known = {step.id for step in order.steps}
     for spec in specs:
         step_id = prefix + spec.name
@@ -82,10 +104,43 @@ def _add(
                 config=spec.settings(),
                 sku=sku,
                 lines=lines or [],
-                needs=[prefix + name for name in spec.needs],
+                needs=[joined.get(name, prefix + name) for name in spec.needs],
                 state=StepState.WAITING,
                 due_at=later(start, wait),
                 follow_up=wait > 0,
+                by_owner=isinstance(spec, PackStep),
                 refund=refund,
+                subject=subject,
             )
         )
+
+
+def _print_id(order: Order) -> str:
+    """The next print step's id: `print`, and `print-2` for what is planned after the first."""
+    number = 1 + sum(step.kind == PRINT for step in order.steps)
+    return PRINT if number == 1 else f"{PRINT}-{number}"
+
+
+def _add_print(order: Order, step_id: str, printed: list[tuple[Line, PrintStep]], start: Instant) -> None:
+    """One step for all that is printed, because the provider takes one order for each number of ours."""
+    skus = {line.sku for line, _ in printed}
+    wait = max(delay_seconds(spec.delay) if spec.delay else 0 for _, spec in printed)
+    config: dict[str, Any] = {
+        "items": [{"line": line.id, "sync_variant": spec.variant_of(choice(line.options))} for line, spec in printed],
+        "shipping": next((spec.shipping for _, spec in printed if spec.shipping), None),
+    }
+    order.steps.append(
+        Step(
+            id=step_id,
+            name=PRINT,
+            kind=PRINT,
+            phase=Phase.SALE,
+            key=f"{order.id}.{step_id}",
+            config=config,
+            sku=next(iter(skus)) if len(skus) == 1 else None,
+            lines=[line.id for line, _ in printed],
+            needs=list(dict.fromkeys(f"{line.sku}.{name}" for line, spec in printed for name in spec.needs)),
+            state=StepState.WAITING,
+            due_at=later(start, wait),
+        )
+    )

@@ -21,6 +21,7 @@ from pushcart.domain.order import (
     Step,
     StepState,
 )
+from pushcart.domain.parcels import CANCELLED, DRAFT, FAILED
 from pushcart.domain.retry import ATTEMPTS, MAX_DEFERRALS, next_attempt, put_off
 from pushcart.errors import Conflict, NotFound
 
@@ -37,6 +38,8 @@ def wakes_at(order: Order, step: Step) -> Instant | None:
     """When the step next wants a look, or None: finished, paused, or waiting for another step."""
     if step.state is StepState.RUNNING:
         return step.lease_until
+    if step.by_owner and step.state is not StepState.WAITING:
+        return None
     if paused(order, step):
         return None
     if step.state in (StepState.DUE, StepState.FAILED) or (
@@ -147,6 +150,25 @@ def retry(order: Order, step_id: str, now: Instant) -> None:
     settle(order, now)
 
 
+def again(order: Order, step_id: str, why: str, now: Instant) -> None:
+    """What was done has come undone at its provider: the step runs once more."""
+    step = require(order, step_id)
+    if step.state is not StepState.DONE:
+        return
+    step.state, step.due_at, step.done_at = StepState.DUE, now, None
+    step.attempts = step.deferrals = 0
+    order.note(now, why, step.id)
+
+
+def undone(order: Order, step_id: str, reason: str, now: Instant) -> None:
+    """What was done has failed at its provider after all: the step is dead, and the owner has to look."""
+    step = require(order, step_id)
+    if step.state is not StepState.DONE:
+        return
+    step.error = reason
+    _die(order, step, reason, now, f"{step.id} has come undone: {reason}")
+
+
 def resend(order: Order, step_id: str, now: Instant) -> str:
     """Plans a mail once more under an idempotency key of its own; returns the new step's id."""
     step = require(order, step_id)
@@ -187,6 +209,8 @@ def handled(order: Order, now: Instant, note: str) -> None:
     for step in order.steps:
         if step.state is StepState.DEAD:
             _cancel(order, step, now, "handled by the owner")
+    for made in order.prints:
+        made.let_go = made.let_go or made.status in (FAILED, DRAFT)
     order.note(now, "marked as handled" + (f": {note}" if note else ""), "owner")
     settle(order, now)
 
@@ -236,7 +260,9 @@ def fulfilment_status(order: Order) -> FulfilmentStatus:
     sale = [step for step in order.steps if step.phase is Phase.SALE and not step.follow_up]
     if any(step.state in OPEN_STATES for step in sale):
         return FulfilmentStatus.IN_PROGRESS
-    if sale and all(step.state is StepState.DONE for step in sale):
+    if order.payment_status in DELIVERED_FOR and any(made.open for made in order.prints):
+        return FulfilmentStatus.IN_PROGRESS
+    if sale and all(step.state is StepState.DONE for step in sale) and not _nothing_sent(order):
         return FulfilmentStatus.FULFILLED
     if order.payment_status in (PaymentStatus.REFUNDED, PaymentStatus.DISPUTED):
         return FulfilmentStatus.CANCELLED
@@ -244,6 +270,13 @@ def fulfilment_status(order: Order) -> FulfilmentStatus:
         return FulfilmentStatus.FULFILLED
     # The owner settled by hand what could not be sold by the book: nothing was delivered by us.
     return FulfilmentStatus.CANCELLED if order.attention else FulfilmentStatus.NONE
+
+
+def _nothing_sent(order: Order) -> bool:
+    """Whether the money went back before anything was made of what was to be printed."""
+    gone = order.payment_status in (PaymentStatus.REFUNDED, PaymentStatus.DISPUTED)
+    cancelled = bool(order.prints) and all(made.status == CANCELLED for made in order.prints)
+    return gone and cancelled and not order.parcels
 
 
 def require(order: Order, step_id: str) -> Step:
@@ -270,9 +303,9 @@ def _cancel(order: Order, step: Step, now: Instant, why: str) -> None:
     order.note(now, f"{step.id} cancelled: {why}", "order")
 
 
-def _die(order: Order, step: Step, reason: str, now: Instant) -> None:
+def _die(order: Order, step: Step, reason: str, now: Instant, note: str = "") -> None:
     _finish(step, StepState.DEAD, now)
-    order.note(now, f"{step.id} gave up at attempt {step.attempts}: {reason}", step.id)
+    order.note(now, note or f"{step.id} gave up at attempt {step.attempts}: {reason}", step.id)
     # A mail about a mail that cannot be sent would never end; a cart that was left is no trouble of the owner's.
     if step.phase not in (Phase.ATTENTION, Phase.REMINDER):
         attention.require(

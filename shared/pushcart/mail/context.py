@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from babel import Locale
 
 from pushcart import commands
-from pushcart.domain.catalogue import Catalogue
+from pushcart.domain.catalogue import Catalogue, PackStep
 from pushcart.domain.order import Address, Buyer, Line, Payment, Shipping
+from pushcart.domain.parcels import Parcel
 from pushcart.mail.formats import Formats, tag_of
 from pushcart.stepcall import OrderView, Problem, StepRequest
 
@@ -37,7 +38,7 @@ def build(request: StepRequest, catalogue: Catalogue, formats: Formats, words: L
         "locale": tag_of(formats.locale),
         "test_mode": order is not None and not order.payment.livemode,
         "shop": {"name": one_line(shop.name), "url": shop.url, "support": shop.support},
-        "order": _order(order, formats) if order else None,
+        "order": _order(order, catalogue, formats) if order else None,
         "buyer": _buyer(order.buyer if order else Buyer(), formats),
         "ship_to": _ship_to(order.shipping if order else None, formats),
         "product": product,
@@ -45,6 +46,7 @@ def build(request: StepRequest, catalogue: Catalogue, formats: Formats, words: L
         "results": results,
         "access": [_access(result, product, formats) for result in results.values() if result.get("link")],
         "refund": _refund(request.refund, order.payment, formats) if order and request.refund is not None else None,
+        "parcel": _parcel(request.parcel, lines, formats) if request.parcel else None,
         "problem": _problem(request.problem, formats) if request.problem else None,
     }
 
@@ -100,7 +102,7 @@ def _person(name: str | None) -> str | None:
     return None if clean and re.search(r"://|www\.", clean, re.IGNORECASE) else clean
 
 
-def _order(order: OrderView, formats: Formats) -> dict[str, Any]:
+def _order(order: OrderView, catalogue: Catalogue, formats: Formats) -> dict[str, Any]:
     payment = order.payment
     currency = payment.currency
 
@@ -128,7 +130,14 @@ def _order(order: OrderView, formats: Formats) -> dict[str, Any]:
         "refunded": amount(payment.amount_refunded),
         "payment_page": _payment_page(payment),
         "command": commands.show_order(order.id),
+        "ship_command": commands.ship_order(order.id) if _packed(order, catalogue) else None,
     }
+
+
+def _packed(order: OrderView, catalogue: Catalogue) -> bool:
+    """Whether the owner packs something of it, and says so when it is sent."""
+    products = [catalogue.product(line.sku) for line in order.lines]
+    return any(isinstance(step, PackStep) for product in products if product for step in product.fulfilment)
 
 
 def _payment_page(payment: Payment) -> str | None:
@@ -193,6 +202,24 @@ def _refund(minor: int, payment: Payment, formats: Formats) -> dict[str, Any]:
         "amount": formats.money(minor, payment.currency),
         "total_refunded": formats.money(payment.amount_refunded, payment.currency),
         "is_full": payment.amount_refunded >= payment.amount_total,
+    }
+
+
+def _parcel(parcel: Parcel, lines: list[Line], formats: Formats) -> dict[str, Any]:
+    """The parcel that was sent; what is in it is called as the buyer bought it, where that is known."""
+    names = {line.id: line.name for line in lines}
+    return {
+        "carrier": _text(parcel.carrier),
+        "service": _text(parcel.service),
+        "number": _text(parcel.tracking_number),
+        "link": web_link(parcel.tracking_url),
+        "sent_on": formats.day(parcel.shipped_at),
+        "contents": [
+            {"name": one_line(names.get(item.line or "") or item.name), "quantity": item.quantity}
+            for item in parcel.items
+        ],
+        "more": parcel.more,
+        "reshipment": parcel.reshipment,
     }
 
 

@@ -55,7 +55,11 @@ class Payments(Protocol):
 
 
 class Intake:
-    """Applies the events of the payment providers, `payments` by the name that events have as their source."""
+    """Applies events: those of the payment providers, `payments` by the name that events have as their source.
+
+    `others` apply the events of other sources: each gives the order that an event is about, changed and saved, or None
+    when it is not this shop's.
+    """
 
     def __init__(
         self,
@@ -67,6 +71,7 @@ class Intake:
         catalogue: Callable[[], Catalogue],
         clock: Clock,
         random_source: random.Random,
+        others: Mapping[str, Callable[[InboxEvent], Order | None]] = {},
     ) -> None:
         self._orders = orders
         self._inbox = inbox
@@ -76,6 +81,7 @@ class Intake:
         self._catalogue = catalogue
         self._clock = clock
         self._random = random_source
+        self._others = others
 
     def apply(self, event_id: str) -> str | None:
         """Applies the event if it is still pending; the id of the order it changed, or None.
@@ -165,7 +171,7 @@ class Intake:
                 continue  # a checkout of ours made it under this id: look for that order first, then read again
             now = to_instant(self._clock())
             if order is None:
-                if _foreign(facts, self._catalogue(), ours=bool(facts.order_id)):
+                if foreign(facts, self._catalogue(), ours=bool(facts.order_id)):
                     return None
                 order = Order(id=order_id, created_at=facts.created_at, updated_at=now)
                 order.note(event.received_at if event else now, f"received {cause}", facts.provider)
@@ -215,6 +221,8 @@ class Intake:
         return self._orders.save(order) if order.version else self._orders.add(order)
 
     def _order_of(self, event: InboxEvent) -> Order | None:
+        if event.source in self._others:
+            return self._others[event.source](event)
         if event.object_type in PAYMENTS:
             session_id = event.object_id
         else:
@@ -275,7 +283,7 @@ def _needless(other: Order, order: Order) -> bool:
     return newer or reminded or other.payment_status in payment.RECEIVED
 
 
-def _foreign(facts: PaymentFacts, catalogue: Catalogue, *, ours: bool) -> bool:
+def foreign(facts: PaymentFacts, catalogue: Catalogue, *, ours: bool) -> bool:
     """Whether somebody else on this Stripe account sells this.
 
     shop.yml may say so. Money that came in for something unknown is kept for the owner to see; a session that

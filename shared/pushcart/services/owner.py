@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import msgspec
 
 from pushcart.clock import Clock, Instant, from_instant, to_instant
-from pushcart.domain import steps
+from pushcart.domain import delivery, steps
+from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.event import EventStatus, InboxEvent
 from pushcart.domain.order import FulfilmentStatus, Order, PaymentStatus
 from pushcart.errors import BadRequest, Conflict
@@ -33,15 +35,52 @@ class Handled(msgspec.Struct, forbid_unknown_fields=True):
     version: int | None = None
 
 
+class Sent(msgspec.Struct, forbid_unknown_fields=True):
+    """A parcel that the owner has sent: `pieces` by line id, or None for all that was left to be packed.
+
+    `version` is that of the order the owner looked at: what was sent in the meantime is not sent again.
+    """
+
+    carrier: Annotated[str, msgspec.Meta(min_length=1, max_length=60)]
+    tracking_number: Annotated[str, msgspec.Meta(max_length=100)] | None = None
+    tracking_url: Annotated[str, msgspec.Meta(max_length=500, pattern=r"^https?://[^\s/]+(/\S*)?\Z")] | None = None
+    pieces: dict[str, int] | None = None
+    version: int | None = None
+
+
 class Owner:
     """The routes of the owner's API, for `web.Router`."""
 
-    def __init__(self, orders: Orders, inbox: Inbox, intake: Intake, work: Work, clock: Clock) -> None:
+    def __init__(
+        self,
+        orders: Orders,
+        inbox: Inbox,
+        intake: Intake,
+        work: Work,
+        catalogue: Callable[[], Catalogue],
+        clock: Clock,
+    ) -> None:
         self._orders = orders
         self._inbox = inbox
         self._intake = intake
         self._work = work
+        self._catalogue = catalogue
         self._clock = clock
+
+    def routes(self) -> list[tuple[str, str, Callable[..., Any]]]:
+        """Method, rule and target of each."""
+        return [
+            ("GET", "/orders", self.list_orders),
+            ("GET", "/orders/<id>", self.show_order),
+            ("POST", "/orders/<id>/retry", self.retry),
+            ("POST", "/orders/<id>/resend", self.resend),
+            ("POST", "/orders/<id>/handled", self.handled),
+            ("POST", "/orders/<id>/release", self.release),
+            ("POST", "/orders/<id>/ship", self.ship),
+            ("GET", "/events", self.list_events),
+            ("GET", "/events/<id>", self.show_event),
+            ("POST", "/events/<id>/replay", self.replay),
+        ]
 
     def list_orders(self, request: Request) -> Any:
         """Newest first. Query: payment_status, fulfilment_status, email, sku, since, until, limit, cursor."""
@@ -98,9 +137,26 @@ class Owner:
         given = request.json(Handled)
 
         def change(order: Order) -> None:
-            if given.version not in (None, order.version):
-                raise Conflict(f"Order {id} has changed since version {given.version}; look at it again.")
+            _unchanged(order, given.version)
             steps.handled(order, to_instant(self._clock()), given.note)
+
+        return self._changed(request, id, change)
+
+    def ship(self, request: Request, id: str) -> Any:
+        """The owner has sent a parcel."""
+        sent = request.json(Sent)
+
+        def change(order: Order) -> None:
+            _unchanged(order, sent.version)
+            delivery.ship(
+                order,
+                self._catalogue(),
+                to_instant(self._clock()),
+                carrier=sent.carrier,
+                tracking_number=sent.tracking_number,
+                tracking_url=sent.tracking_url,
+                pieces=sent.pieces,
+            )
 
         return self._changed(request, id, change)
 
@@ -170,6 +226,11 @@ def summary(order: Order) -> dict[str, Any]:
         "currency": order.payment.currency if order.payment else None,
         "attention": [item.text for item in order.open_attention()],
     }
+
+
+def _unchanged(order: Order, version: int | None) -> None:
+    if version not in (None, order.version):
+        raise Conflict(f"Order {order.id} has changed since version {version}; look at it again.")
 
 
 def _event(event: InboxEvent, *, body: bool) -> dict[str, Any]:
