@@ -99,9 +99,9 @@ class Shop:
         """What order-store, or another function, answers. Raises `SaidNo` and `Unreachable`."""
         return self._call("GET", path, function, query=query)
 
-    def post(self, path: str, body: Any = None) -> Any:
-        """Has order-store do something. Raises `SaidNo` and `Unreachable`."""
-        return self._call("POST", path, body=body)
+    def post(self, path: str, body: Any = None, function: str = ORDERS) -> Any:
+        """Has order-store, or another function, do something. Raises `SaidNo` and `Unreachable`."""
+        return self._call("POST", path, function, body=body)
 
     def pages(self, path: str, query: dict[str, str | None], limit: int = PAGE, *, everything: bool = True) -> Any:
         """`{"items": [...], "cursor": ...}`: one page, or with `everything` all of them as one."""

@@ -1,29 +1,58 @@
-"""Called by cron every minute: has order-store take on what is due, under a lock of its own, and leaves a heartbeat.
+"""Called by cron every minute: has order-store take on what is due, then asks Stripe and Printful for what never came.
 
     POST /         from cron-connector, empty and unsigned · 202
-                   signed · 200 with what was swept, or that another run is at it
+                   signed · 200 with what was swept and found, or that another run is at it
     GET  /         signed · the last heartbeat
+    POST /recover  signed · {"cursor": text or null, "apply": false}: one slice of a whole comparison
+    GET  /recover  signed · the recovery that the last start asked for
     GET  /doctor   signed · what is wrong, seen from here
 
-Cron-connector cannot sign, so an empty POST is let in; all it can do is start a sweep that would run within the
-minute anyway, never two at a time, and it is told nothing of what there was to do.
+Cron-connector cannot sign, so an empty POST is let in; all it can do is start a run that would come within the minute
+anyway, never two at a time, and it is told nothing of what there was to do.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
-from pushcart import auth, commands, doctor, shapes
+import msgspec
+
+from pushcart import auth, commands, doctor, needs, shapes, startup
 from pushcart import clock as clocks
 from pushcart.config import Config, Reads
 from pushcart.crash import Point, point
-from pushcart.errors import MethodNotAllowed, PushcartError
+from pushcart.domain.catalogue import Catalogue
+from pushcart.errors import FunctionFailed, PushcartError
 from pushcart.gateway import Gateway
-from pushcart.repositories import Heartbeats, Locks
+from pushcart.providers import printful
+from pushcart.providers.stripe_listing import StripeListing
+from pushcart.providers.stripe_payments import StripePayments
+from pushcart.repositories import Counters, Cursors, Heartbeats, Inbox, Locks, Orders
+from pushcart.services.alerts.incidents import Incidents
+from pushcart.services.catchup.doctors import Doctors
+from pushcart.services.catchup.payments import StripeCatchUp
+from pushcart.services.catchup.prints import PrintCatchUp
+from pushcart.services.catchup.run import CatchUp, kick
+from pushcart.services.recovery.payments import PaymentsPhase
+from pushcart.services.recovery.prints import PrintsPhase
+from pushcart.services.recovery.repairs import Repairs, alarm
+from pushcart.services.recovery.slices import Phase, Recovery
+from pushcart.services.recovery.startup import StartUp
+from pushcart.services.stripe_inbox import StripeInbox
 from pushcart.store import connect
-from pushcart.web import require_signature
+from pushcart.web import Request, Router
 
-READS = Reads(variables=("gateway_url", "sweep_seconds"), needs=("internal-key", "store-url"))
+READS = Reads(
+    variables=("gateway_url", "sweep_seconds", "stripe_mode", "stripe_url", "shop_file", *printful.VARIABLES),
+    needs=("internal-key", "store-url", "stripe-api-key"),
+    may_need=(printful.SECRET, "shop"),
+)
+
+log = logging.getLogger(__name__)
 
 JOB = "catch-up"
 
@@ -33,49 +62,135 @@ HEARTBEAT_AGE = 180
 #: Seconds order-store may take beyond the sweep's own limit, to finish the step in hand.
 MARGIN = 15
 
+#: Seconds beyond a sweep's limit in which a run may still begin something.
+AFTER_SWEEP = 5
+
+#: Seconds that one slice of a recovery takes that somebody waits for.
+SLICE = 20
+
+#: Seconds for one function's doctor, and for the look at what is to be told.
+DOCTOR, WATCH = 25, 10
+
+#: This function's share of the calls that Printful allows in a minute, 120 in all.
+CALLS_A_MINUTE = 30
+
+
+class Recover(msgspec.Struct, forbid_unknown_fields=True):
+    """Where to go on, and whether to repair."""
+
+    cursor: str | None = None
+    apply: bool = False
+
 
 class App:
     """The function's parts, joined."""
 
-    def __init__(self, config: Config, clock: clocks.Clock) -> None:
-        self._config = config
-        self._clock = clock
+    def __init__(self, config: Config, catalogue: Callable[[], Catalogue], clock: clocks.Clock) -> None:
+        self._config, self._catalogue, self._clock = config, catalogue, clock
+        self._stopping = threading.Event()
         self._timeout = config.number("sweep_seconds") + MARGIN
+        self._livemode = config["stripe_mode"] == "live"
         self._store = connect(config.secret("store-url"))
-        self._locks = Locks(self._store, clock)
-        self._heartbeats = Heartbeats(self._store, clock)
-        self._gateway = Gateway(
-            config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=self._timeout
+        self._orders, self._inbox, self._cursors = Orders(self._store), Inbox(self._store), Cursors(self._store)
+        self._locks, self._heartbeats = Locks(self._store, clock), Heartbeats(self._store, clock)
+        self._incidents = Incidents(self._store, clock)
+        self._gateways = [self._gateway_for(seconds) for seconds in (self._timeout, DOCTOR, WATCH)]
+        self._gateway, doctors, self._alert = self._gateways
+        self._payments = StripePayments(
+            config["stripe_url"], lambda: config.secret("stripe-api-key"), config.number("provider_timeout")
         )
+        self._listing = StripeListing(self._payments)
+        self._printer = printful.connect(config, clock, CALLS_A_MINUTE)
+        self._catch_up = self._joined(doctors)
+        self._router = Router(config, clock)
+        self._router.add("POST", "/", lambda request: self._run())
+        self._router.add("GET", "/", lambda request: {"last": self._heartbeats.last(JOB)})
+        self._router.add("POST", "/recover", self._recover)
+        self._router.add("GET", "/recover", lambda request: {"last": self._start_up.last()})
+        doctor.add(self._router, config, clock, self._probes)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
+        cron = event.method == "POST" and event.path in ("", "/") and not event.body
+        if not cron or auth.HEADER in event.headers:
+            return self._router.handle(event, context)
         try:
-            cron = event.method == "POST" and not event.body and auth.HEADER not in event.headers
-            if not cron:
-                require_signature(event, self._config, self._clock)
-            if event.method == "GET" and event.path == doctor.PATH:
-                return {"statusCode": 200, "body": doctor.answer(event.query, self._config, self._clock, self._probes)}
-            if event.method == "GET":
-                return {"statusCode": 200, "body": {"last": self._heartbeats.last(JOB)}}
-            if event.method != "POST":
-                raise MethodNotAllowed("catch-up takes POST (run now) and GET (last heartbeat).")
-            swept = self._run()
-            return {"statusCode": 202} if cron else {"statusCode": 200, "body": swept}
+            self._run()
         except PushcartError as error:
             return error.answer(context.log_fields, stranger=True)
+        return {"statusCode": 202}
 
     def _run(self) -> dict[str, Any]:
+        end = time.monotonic() + self._config.number("sweep_seconds") + AFTER_SWEEP
         token = self._locks.acquire(JOB, self._timeout + MARGIN)
         if token is None:
             return {"running": True}
         try:
             point(Point.SWEEP_LOCKED)
-            swept = self._gateway.call("order-store", "/sweep")
+            swept, failed = self._sweep()
             point(Point.SWEEP_DONE)
-            self._heartbeats.beat(JOB, swept)
+            found = self._catch_up.run(lambda: time.monotonic() < end and not self._stopping.is_set())
+            if failed is None:
+                self._heartbeats.beat(JOB, swept)
+            self._watch()
+            if failed is not None:
+                raise failed
         finally:
             self._locks.release(JOB, token)
-        return {"swept": swept}
+        return {"swept": swept, "found": found}
+
+    def _sweep(self) -> tuple[dict[str, Any], FunctionFailed | None]:
+        """What order-store did. When it fails, what never came is asked for all the same."""
+        try:
+            return self._gateway.call("order-store", "/sweep"), None
+        except FunctionFailed as error:
+            return {}, error
+
+    def _watch(self) -> None:
+        """Has the owner told of what is wrong; that this fails is for its own watch to notice."""
+        try:
+            self._alert.call("alert", "/watch", {})
+        except FunctionFailed as error:
+            log.warning("nobody looks at what is to be told: %s", error.message)
+
+    def _recover(self, request: Request) -> Any:
+        asked = request.json(Recover)
+        repairs = Repairs(self._inbox, self._clock)
+        try:
+            part = self._recovery(repairs).slice(asked.cursor, SLICE, apply=asked.apply)
+        finally:
+            kick(self._gateway, repairs.take_kicked())
+        if asked.apply:
+            alarm(part.findings, self._incidents, name="by-hand")
+        return msgspec.to_builtins(part)
+
+    def _recovery(self, repairs: Repairs) -> Recovery:
+        store, clock = self._store, self._clock
+        payments = PaymentsPhase(
+            self._listing, self._payments, store, repairs, self._catalogue, clock, livemode=self._livemode
+        )
+        phases: dict[str, Phase] = {"payments": payments}
+        if self._printing():
+            phases["prints"] = PrintsPhase(self._printer, store, repairs, clock)
+        return Recovery(store, phases, clock)
+
+    def _joined(self, doctors: Gateway) -> CatchUp:
+        orders, inbox, cursors, clock = self._orders, self._inbox, self._cursors, self._clock
+        events = StripeInbox(inbox, Counters(self._store, clock), clock, livemode=self._livemode)
+        stripe = StripeCatchUp(self._listing, events, inbox, orders, cursors, clock, livemode=self._livemode)
+        prints = PrintCatchUp(self._printer, inbox, orders, cursors, self._incidents, clock, stripe.taken_until)
+        repairs = Repairs(inbox, clock)
+        self._start_up = StartUp(lambda: self._recovery(repairs), cursors, self._incidents, clock)
+        examined = Doctors(doctors, cursors, self._incidents, clock)
+        parts = (stripe, prints, self._printing, examined, self._start_up, repairs)
+        return CatchUp(*parts, self._incidents, self._gateway)
+
+    def _printing(self) -> bool:
+        """Whether the shop has something printed, and the key to ask for it."""
+        return needs.prints(self._catalogue()) and bool(self._config.secret_text(printful.SECRET))
+
+    def _gateway_for(self, seconds: float) -> Gateway:
+        key = lambda: self._config.secret("internal-key")  # noqa: E731
+        return Gateway(self._config["gateway_url"], key, self._clock, timeout=seconds)
 
     def _probes(self) -> doctor.Probes:
         fix = f"is cron-connector running, and Prometheus, which it needs? {commands.logs(JOB)}"
@@ -91,8 +206,12 @@ class App:
             return doctor.Check(name="heartbeat", status="fail", text=text, fix=fix)
         return doctor.Check(name="heartbeat", status="pass", text=text)
 
+    def stopping(self) -> None:
+        self._stopping.set()
+
     def close(self) -> None:
-        self._gateway.close()
+        for gateway in self._gateways:
+            gateway.close()
         self._store.close()
 
 
@@ -100,17 +219,21 @@ app: App
 
 
 def start() -> None:
-    """Reads the configuration; raises `ConfigurationError` with everything that is wrong."""
+    """Reads the configuration and shop.yml; raises `ConfigurationError` with everything that is wrong."""
     global app
     shapes.warm()
-    config = Config(READS)
-    config.check()
-    app = App(config, clocks.clock_from_environment())
+    config, shop = startup.load(READS)
+    app = App(config, shop, clocks.clock_from_environment())
 
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
     """One call, as the template makes it."""
     return app.handle(event, context)
+
+
+def stopping() -> None:
+    """The process is to end: begin nothing more."""
+    app.stopping()
 
 
 def stop() -> None:

@@ -31,6 +31,7 @@ NEEDED = {
     "PaymentIntents": lambda v1: v1.payment_intents,
     "Charges": lambda v1: v1.charges,
     "Disputes": lambda v1: v1.disputes,
+    "Events": lambda v1: v1.events,
 }
 
 #: Seconds all requests about prices and links may take together.

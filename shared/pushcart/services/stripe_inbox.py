@@ -85,6 +85,13 @@ class StripeInbox:
         Raises `BadSignature`, `BadRequest`, `WrongMode` (all 400) and `StoreUnavailable` (503).
         """
         verify(body, signature, secrets)
+        return self.take(body)
+
+    def take(self, body: bytes, *, listed: bool = False) -> str | None:
+        """Stores an event that is known to be Stripe's, as `receive` does.
+
+        One that is `listed` at Stripe comes again with every listing: that is no duplicate, and costs no write.
+        """
         try:
             event = msgspec.json.decode(body, type=StripeEvent)
             ours = event.type in EVENT_TYPES
@@ -97,9 +104,11 @@ class StripeInbox:
         if about is None:
             self._counters.add(f"stripe.unneeded.{event.type}")
             return None
+        if listed and self._inbox.get(f"stripe:{event.id}") is not None:
+            return None
         stored = self._inbox.add(self._event(event, about, body))
         point(Point.EVENT_STORED)
-        if not stored:
+        if not stored and not listed:
             self._counters.add("stripe.duplicate")
         return f"stripe:{event.id}" if stored else None
 

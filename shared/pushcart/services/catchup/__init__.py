@@ -1,0 +1,1 @@
+"""Asks Stripe and Printful for what never arrived, every minute."""

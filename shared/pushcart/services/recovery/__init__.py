@@ -1,0 +1,1 @@
+"""Compares everything with Stripe and Printful, and repairs what is safe."""
