@@ -1,12 +1,13 @@
 # make run     the shop on this machine, with one purchase to watch; ONCE=1 ends after it
 # make site    the shop's pages, built into build/site/ for any static host
 # make test    every test, in two processes; WORKERS=1 for one
-# make bench   what it costs on this machine, compared and kept; ONLY=ack|checkout|chain|memory|sweep|site measures a part
+# make soak    a simulated month with everything that goes wrong, 2,000 orders; ORDERS=, DAYS=, SEED= choose another
+# make bench   what it costs on this machine, compared and kept; ONLY=ack|checkout|chain|memory|sweep|metrics|recovery|site measures a part
 # make lint    ruff
 # make docs    the reference tables in README.md, made anew from the code
 # make lock    the pins in requirements.txt and shared/constraints.txt, made anew from requirements.in
 # make install links the owner's command to ~/.local/bin/pushcart; PREFIX=/usr/local for everybody
-# make secrets fills .secrets/ for a deployment: a fresh internal key, and "unused" for what is missing
+# make secrets fills .secrets/ for a deployment: fresh keys of our own, and "unused" for what is missing
 
 PORT ?= 8080
 SANDBOX_PORT ?= 4010
@@ -17,11 +18,14 @@ TESTS ?=
 WORKERS ?= 2
 PREFIX ?= $(HOME)/.local
 ONLY ?=
+ORDERS ?= 2000
+DAYS ?= 30
+SEED ?= 1
 
 export PYTHONPATH := shared:deploy
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: run site test bench lint lock docs install secrets clean
+.PHONY: run site test soak bench lint lock docs install secrets clean
 
 run:
 	@deploy/local/setup.sh
@@ -35,6 +39,10 @@ test:
 	@deploy/local/setup.sh tests
 	@.venv/bin/python -m ruff check --quiet .
 	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+soak:
+	@deploy/local/setup.sh tests
+	@ORDERS=$(ORDERS) DAYS=$(DAYS) SEED=$(SEED) .venv/bin/python -m pytest -s tests/crash/test_month.py
 
 bench:
 	@deploy/local/setup.sh tests

@@ -102,6 +102,7 @@ def _ask(shop: Shop, name: str) -> list[Check]:
 REFUSALS: dict[tuple[int, str], tuple[checks.Status, str]] = {
     (400, "bad_signature"): ("pass", "refuses a call without its provider's signature"),
     (400, "bad_request"): ("pass", "refuses a call that is none of its provider's"),
+    (401, "unauthorised"): ("pass", "refuses a call without the secret of its address"),
     (404, "not_found"): ("skip", "this shop does not use it"),
 }
 
@@ -137,6 +138,7 @@ def _post_unsigned(url: str) -> requests.Response:
 OUTSIDE: dict[str, Callable[[Shop, str], list[Check]]] = {
     "stripe-webhook": _webhook,
     "autopay-webhook": _webhook,
+    "printful-webhook": _webhook,
 }
 
 

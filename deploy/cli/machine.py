@@ -59,7 +59,7 @@ def _catalogue(config: Config) -> Catalogue | None:
 def _needed_secrets(catalogue: Catalogue | None, config: Config) -> set[str]:
     needed = {*needs.ALWAYS, *transports.needed_secrets(config)}
     if catalogue is not None:
-        for needs_of in (needs.for_invites, needs.for_mailing_list, needs.for_checkout):
+        for needs_of in (needs.for_invites, needs.for_mailing_list, needs.for_checkout, needs.for_prints):
             needed.update(needs_of(catalogue).secrets)
     return needed
 

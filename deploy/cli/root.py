@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from cli.alerts import alerts
 from cli.connect import Place, Shop
 from cli.dead import dead
 from cli.doctor import doctor
 from cli.events import events
 from cli.orders import orders
+from cli.recover import recover
 from cli.shopfile import shop
 from cli.stock import stock
 from cli.traffic import traffic
@@ -43,5 +45,5 @@ def pushcart(context: click.Context, gateway: str | None, key_file: Path | None,
     context.call_on_close(context.obj.close)
 
 
-for command in (orders, events, dead, stock, traffic, doctor, shop):
+for command in (orders, events, dead, alerts, recover, stock, traffic, doctor, shop):
     pushcart.add_command(command)

@@ -10,6 +10,7 @@ import storefront
 from local.shop import ROOT
 from pushcart import shopfile
 from pushcart.config import SECRETS, TEMPLATE_VARIABLES, VARIABLES, Variable
+from pushcart.services.metrics.exposition import METRICS
 from storefront.snippets import snippets
 
 README = ROOT / "README.md"
@@ -25,6 +26,14 @@ def secrets_table() -> str:
     return "\n".join(["| Secret | Looks like | What it is for |", "| --- | --- | --- |", *rows])
 
 
+def metrics_table() -> str:
+    rows = [
+        f"| `{metric.name}` | {metric.kind} | {', '.join(map(_code, metric.labels))} | {metric.about} |"
+        for metric in METRICS.values()
+    ]
+    return "\n".join(["| Metric | Type | Labels | What it says |", "| --- | --- | --- | --- |", *rows])
+
+
 def buttons() -> str:
     """What `pushcart shop links` prints for each product of the shop that comes with Pushcart."""
     catalogue = shopfile.read(storefront.SHOP_FILE)
@@ -37,6 +46,7 @@ def blocks() -> dict[str, str]:
     """The generated parts of the README by name."""
     return {
         "buttons": buttons(),
+        "metrics": metrics_table(),
         "secrets": secrets_table(),
         "variables": variables_table(VARIABLES),
         "template-variables": variables_table(TEMPLATE_VARIABLES),

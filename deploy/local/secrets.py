@@ -9,6 +9,9 @@ from local.gateway.stack import read_stack
 from local.shop import ROOT
 from pushcart.config import SECRETS, UNUSED
 
+#: What nobody else gives out.
+MADE = frozenset({"internal-key", "printful-webhook-secret", "metrics-token"})
+
 
 def main() -> int:
     """Never touches a file that is there; prints what is left to fill in."""
@@ -19,7 +22,7 @@ def main() -> int:
         path = folder / name
         if not path.exists():
             path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(32) if name == "internal-key" else UNUSED)
+            path.write_text(secrets.token_hex(32) if name in MADE else UNUSED)
         if path.read_text().strip() == UNUSED:
             print(f".secrets/{name} is {UNUSED}: {SECRETS[name].about}")
     print("\nThen:  for name in .secrets/*; do faas-cli secret create $(basename $name) --from-file $name; done")

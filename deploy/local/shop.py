@@ -20,9 +20,9 @@ from local.gateway import Gateway
 from local.sandbox import Sandbox
 from pushcart import shopfile
 from pushcart.clock import offset_clock
-from pushcart.config import SECRETS, UNUSED
+from pushcart.config import SECRETS, UNUSED, lines_of
 from pushcart.domain import attention
-from pushcart.domain.catalogue import Catalogue
+from pushcart.domain.catalogue import Catalogue, PrintStep, Product
 from pushcart.errors import ConfigurationError
 from pushcart.gateway import Gateway as Client
 from pushcart.mail.render import Renderer
@@ -51,6 +51,8 @@ OUTSIDE = {
     "Discourse": Outside("discourse_url", "/discourse", ("discourse-api-key",)),
     "Thinkific": Outside("thinkific_url", "/thinkific", ("thinkific-api-key",)),
     "Autopay": Outside("autopay_url", "/autopay", ("autopay-key",)),
+    "Printful": Outside("printful_url", "/printful", ("printful-api-key",)),
+    "Twilio": Outside("twilio_url", "/twilio", ("alert-urls",)),
     "your platform": Outside("platform_url", "/platform/hook", ("platform-key",)),
 }
 
@@ -149,10 +151,13 @@ class LocalShop:
             self._close()
             raise
         self.sandbox.stripe.webhook_url = f"{self.gateway.url}/function/stripe-webhook"
+        self.sandbox.printful.token = self._secret("printful-api-key")
+        address = f"{self.gateway.url}/function/printful-webhook"
+        self.sandbox.printful.webhook_url = f"{address}/{self._secret('printful-webhook-secret')}"
         self.sandbox.autopay.itn_url = f"{self.gateway.url}/function/autopay-webhook"
         self.sandbox.autopay.return_url = f"{site.get('site_url', self.catalogue.shop.url)}/thank-you/"
         self._put_products_on_sale()
-        key = (self._secrets_dir / "internal-key").read_text().split()[0]
+        key = self._secret("internal-key")
         self.client = Client(self.gateway.url, lambda: key, offset_clock(self.clock_file), timeout=70)
 
     def stop(self) -> None:
@@ -244,6 +249,10 @@ class LocalShop:
             "kit-client-secret": "sandbox-kit-client",
             "kit-refresh-token": self.sandbox.kit.refresh_token,
             "autopay-key": self.sandbox.autopay.key,
+            "printful-api-key": "sandbox-printful-token",
+            "printful-webhook-secret": secrets.token_urlsafe(24),
+            "alert-urls": self._alert_urls(),
+            "metrics-token": secrets.token_hex(16),
             "shop": UNUSED,
         }
         assert made.keys() == SECRETS.keys()
@@ -251,6 +260,15 @@ class LocalShop:
             (self._secrets_dir / name).write_text(text)
             (self._secrets_dir / name).chmod(0o600)
         self.sandbox.platform.secret = (self._secrets_dir / "platform-key").read_text()
+
+    def _secret(self, name: str) -> str:
+        """The first line of a secret, as the functions have it."""
+        return lines_of((self._secrets_dir / name).read_text())[0]
+
+    def _alert_urls(self) -> str:
+        """A text message for what cannot wait, a push message for the rest, both to the sandbox."""
+        host = self.sandbox.url.partition("://")[2]
+        return f"critical twilio://AC{'0' * 32}:{'0' * 32}@48500100200/48500300400\nwarning ntfy://{host}/shop\n"
 
     def _put_products_on_sale(self) -> None:
         """A payment link for every product, also for those that shop.yml names a price for; Kit's custom fields."""
@@ -266,13 +284,27 @@ class LocalShop:
                 "product_id": product.stripe.product,
             }
             if any((product.stripe.price, product.stripe.product, product.stripe.payment_link)):
+                shipping = self.catalogue.checkout.shipping
                 link = self.sandbox.stripe.add_payment_link(
-                    [item], link_id=product.stripe.payment_link, success_url=thanks
+                    [item],
+                    link_id=product.stripe.payment_link,
+                    shipping_countries=shipping.countries if shipping and product.ships else None,
+                    success_url=thanks,
                 )
                 self.links[product.sku] = link["id"]
+            for step in product.fulfilment:
+                if isinstance(step, PrintStep):
+                    self._print_variants(product, step)
         for _, step in self.catalogue.steps():
             for field in getattr(step, "fields", ()):
                 self.sandbox.kit.add_custom_field(field)
+
+    def _print_variants(self, product: Product, step: PrintStep) -> None:
+        """Has the sandbox's Printful know what shop.yml calls its variants; half the price is what it asks."""
+        cost = f"{product.price / 2:.2f}"
+        named = step.variants or {"": step.variant or 0}
+        for choice, number in named.items():
+            self.sandbox.printful.add_variant(number, f"{product.name} {choice}".strip(), cost)
 
 
 def _own_secrets(folder: Path | None) -> dict[str, str]:

@@ -50,7 +50,8 @@ class Timelines:
     def show_if_lively(self) -> None:
         """`show`, but only for a while after the sandbox sent a webhook or time was moved, to keep the logs quiet."""
         sandbox = self._shop.sandbox
-        sign = (len(sandbox.stripe.deliveries), len(sandbox.autopay.deliveries), sandbox.world.advanced())
+        senders = (sandbox.stripe, sandbox.autopay, sandbox.printful)
+        sign = (*(len(sender.deliveries) for sender in senders), sandbox.world.advanced())
         if sign != self._sign or "Stripe" in self._shop.real:
             self._sign, self._lively_until = sign, time.monotonic() + LIVELY
         if time.monotonic() < self._lively_until:

@@ -12,10 +12,13 @@ from typing import Any
 from pushcart import clock as clocks
 from pushcart import shapes
 from pushcart.config import Config, Reads
-from pushcart.errors import MethodNotAllowed, NotFound, PushcartError, TooLarge
+from pushcart.errors import BadSignature, MethodNotAllowed, NotFound, PushcartError, TooLarge
 from pushcart.gateway import Gateway, Hints
 from pushcart.providers import paylinks
 from pushcart.repositories import Counters, Inbox
+from pushcart.services.alerts.incidents import Incidents
+from pushcart.services.alerts.signatures import SignatureAlarm
+from pushcart.services.metrics.acktimes import AckTimes
 from pushcart.services.notifications import Notifications, Receipt
 from pushcart.store import connect
 
@@ -51,11 +54,17 @@ class App:
             config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=HINT_TIMEOUT
         )
         self._hints = Hints(self._gateway, "order-store", "/kick")
+        self._alarm = SignatureAlarm(
+            Incidents(self._store, clock), self._gateway, "autopay-webhook", PROVIDER.secrets[0]
+        )
+        self.acks = AckTimes(self._store, "autopay-webhook")
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         try:
             receipt = self._receive(event)
         except PushcartError as error:
+            if isinstance(error, BadSignature):
+                self._alarm.failed()
             return error.answer(context.log_fields, stranger=True)
         if receipt.event_ids:
             context.log_fields["event"] = ", ".join(receipt.event_ids)
@@ -74,6 +83,7 @@ class App:
 
     def close(self) -> None:
         self._hints.close()
+        self.acks.close()
         self._gateway.close()
         self._store.close()
 
@@ -101,7 +111,7 @@ def start() -> None:
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
     """One call, as the template makes it."""
-    return app.handle(event, context)
+    return app.acks.timed(app.handle, event, context)
 
 
 def stop() -> None:

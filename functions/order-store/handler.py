@@ -7,11 +7,13 @@
     POST /orders/ID/resend        {"step": id}: send a mail once more
     POST /orders/ID/handled       {"note": text}: the owner dealt with what needed a human
     POST /orders/ID/release       fulfil in spite of a wrong amount
+    POST /orders/ID/ship          {"carrier": name, ...}: the owner has sent a parcel
     GET  /events, /events/ID      the inbox
     POST /events/ID/replay        apply an event again
     GET  /doctor                  what is wrong, seen from here
+    GET  /metrics                 the figures for Prometheus
 
-Every call has to be signed with the internal key.
+Every call has to be signed with the internal key, but for the figures, which take a token of their own.
 """
 
 from __future__ import annotations
@@ -27,15 +29,25 @@ import msgspec
 from pushcart import clock as clocks
 from pushcart import doctor, shapes, startup
 from pushcart.config import Config, Reads
+from pushcart.domain import planning
 from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import ConfigurationError
 from pushcart.gateway import Gateway
+from pushcart.providers import printful
 from pushcart.providers.stripe_payments import StripePayments
+from pushcart.public import Origins, PublicRouter
 from pushcart.repositories import Counters, Inbox, Orders
 from pushcart.services import checkup, link_payments
+from pushcart.services.alerts.bell import Bell
+from pushcart.services.alerts.health import Health
 from pushcart.services.driver import Driver
 from pushcart.services.intake import Intake
+from pushcart.services.metrics import exposition as metrics
+from pushcart.services.metrics.figures import StoreFigures
+from pushcart.services.metrics.watching import Watched, Watchers
 from pushcart.services.owner import Owner
+from pushcart.services.prints import SOURCE as PRINTFUL
+from pushcart.services.prints import Prints
 from pushcart.services.stock import Stock
 from pushcart.services.work import Work
 from pushcart.store import connect
@@ -46,6 +58,8 @@ READS = Reads(
         "gateway_url",
         "stripe_mode",
         "stripe_url",
+        "printful_url",
+        "printful_store",
         "provider_timeout",
         "drive_workers",
         "lease_seconds",
@@ -55,8 +69,12 @@ READS = Reads(
         "shop_file",
     ),
     needs=("internal-key", "store-url", "stripe-api-key"),
-    may_need=("shop",),
+    may_need=("printful-api-key", "shop", metrics.SECRET),
 )
+
+
+#: This function's share of the calls that Printful allows in a minute, 120 in all.
+CALLS_A_MINUTE = 30
 
 
 class Kick(msgspec.Struct):
@@ -84,30 +102,31 @@ class App:
             timeout=config.number("step_timeout"),
             connections=config.number("drive_workers") + 2,
         )
-        sources = {"stripe": payments, **link_payments.every(clock)}
+        figures = metrics.Metrics(StoreFigures(self._store, clock), clock)
+        watcher = Watchers(figures, Health(self._store, clock), Bell(self._gateway))
+        stripe = Watched(payments, "Stripe", watcher, ("payment", "session_of"))
+        sources = {"stripe": stripe, **link_payments.every(clock)}
         stock = Stock(self._store, catalogue, clock)
-        intake = Intake(orders, inbox, counters, sources, stock, catalogue, clock, source)
+        printer = Watched(printful.connect(config, clock, CALLS_A_MINUTE), "Printful", watcher, ("order",))
+        prints = Prints(orders, printer, printful.news, catalogue, clock)
+        others = {PRINTFUL: prints.apply}
+        intake = Intake(orders, inbox, counters, sources, stock, catalogue, clock, source, others)
         token = partial(secrets.token_hex, 8)
-        driver = Driver(orders, inbox, self._gateway, clock, token, source, config.number("lease_seconds"))
-        self._work = Work(intake, driver, orders, inbox, clock, config.number("drive_workers"))
-        owner = Owner(orders, inbox, intake, self._work, clock)
-        self.router = Router(config, clock)
-        for method, rule, target in (
-            ("POST", "/kick", self._kick),
-            ("POST", "/sweep", self._sweep),
-            ("GET", "/orders", owner.list_orders),
-            ("GET", "/orders/<id>", owner.show_order),
-            ("POST", "/orders/<id>/retry", owner.retry),
-            ("POST", "/orders/<id>/resend", owner.resend),
-            ("POST", "/orders/<id>/handled", owner.handled),
-            ("POST", "/orders/<id>/release", owner.release),
-            ("GET", "/events", owner.list_events),
-            ("GET", "/events/<id>", owner.show_event),
-            ("POST", "/events/<id>/replay", owner.replay),
-        ):
-            self.router.add(method, rule, target)
+        lease = config.number("lease_seconds")
+        recorders = {planning.PRINT: prints.record}
+        driver = Driver(orders, inbox, self._gateway, clock, token, source, lease, recorders=recorders, watcher=watcher)
+        self._work = Work(intake, driver, orders, inbox, clock, config.number("drive_workers"), watcher)
+        figures.watch(self._work)
+        owner = Owner(orders, inbox, intake, self._work, catalogue, clock)
+        signed = Router(config, clock)
+        signed.add("POST", "/kick", self._kick)
+        signed.add("POST", "/sweep", self._sweep)
+        for route in owner.routes():
+            signed.add(*route)
         rules = partial(_check_mode, config)
-        doctor.add(self.router, config, clock, lambda: checkup.probes(config, self._store, payments, catalogue, rules))
+        doctor.add(signed, config, clock, lambda: checkup.probes(config, self._store, payments, catalogue, rules))
+        self.router = PublicRouter(signed, Origins(lambda: ()), most_bytes=0)
+        self.router.add("GET", metrics.PATH, lambda event, context: figures.answer(event, config))
 
     def _kick(self, request: Request) -> Any:
         for event_id in request.json(Kick).events:

@@ -11,9 +11,12 @@ from typing import Any
 from pushcart import clock as clocks
 from pushcart import shapes
 from pushcart.config import Config, Reads
-from pushcart.errors import MethodNotAllowed, PushcartError, TooLarge
+from pushcart.errors import BadSignature, MethodNotAllowed, PushcartError, TooLarge
 from pushcart.gateway import Gateway, Hints
 from pushcart.repositories import Counters, Inbox
+from pushcart.services.alerts.incidents import Incidents
+from pushcart.services.alerts.signatures import SignatureAlarm
+from pushcart.services.metrics.acktimes import AckTimes
 from pushcart.services.stripe_inbox import StripeInbox
 from pushcart.store import connect
 
@@ -39,11 +42,17 @@ class App:
             config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=HINT_TIMEOUT
         )
         self._hints = Hints(self._gateway, "order-store", "/kick")
+        self._alarm = SignatureAlarm(
+            Incidents(self._store, clock), self._gateway, "stripe-webhook", "stripe-webhook-secret"
+        )
+        self.acks = AckTimes(self._store, "stripe-webhook")
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         try:
             event_id = self._receive(event)
         except PushcartError as error:
+            if isinstance(error, BadSignature):
+                self._alarm.failed()
             return error.answer(context.log_fields, stranger=True)
         if event_id:
             context.log_fields["event"] = event_id
@@ -60,6 +69,7 @@ class App:
 
     def close(self) -> None:
         self._hints.close()
+        self.acks.close()
         self._gateway.close()
         self._store.close()
 
@@ -78,7 +88,7 @@ def start() -> None:
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
     """One call, as the template makes it."""
-    return app.handle(event, context)
+    return app.acks.timed(app.handle, event, context)
 
 
 def stop() -> None:

@@ -7,6 +7,7 @@ order in every database, and readable in the owner's tools.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,17 +60,26 @@ def offset_clock(path: Path) -> Clock:
     The local gateway uses it to let days pass, so that delayed mails can be watched.
     """
 
-    def now() -> datetime:
-        try:
-            offset = int(path.read_text() or "0")
-        except FileNotFoundError:
-            offset = 0
-        return system_clock() + timedelta(seconds=offset)
-
-    return now
+    return lambda: system_clock() + timedelta(seconds=_ahead(path))
 
 
 def clock_from_environment() -> Clock:
     """The machine's clock, or an `offset_clock` where the environment names a `clock_file`."""
     path = os.environ.get("clock_file")
     return offset_clock(Path(path)) if path else system_clock
+
+
+def passing() -> float:
+    """Seconds that pass, for waits and limits: they jump with the `clock_file`, but not when somebody sets the clock.
+
+    Only the difference between two of them means something.
+    """
+    path = os.environ.get("clock_file")
+    return time.monotonic() + (_ahead(Path(path)) if path else 0)
+
+
+def _ahead(path: Path) -> int:
+    try:
+        return int(path.read_text() or "0")
+    except FileNotFoundError:
+        return 0

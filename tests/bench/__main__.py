@@ -10,7 +10,7 @@ import sys
 
 from rich.console import Console
 
-from bench import ack, chain, checkout, memory, report, site, sweep
+from bench import ack, chain, checkout, memory, metrics, recovery, report, site, sweep
 from bench.surroundings import ROOT, scratch
 from pushcart.clock import system_clock, to_instant
 
@@ -20,6 +20,8 @@ PARTS = {
     "chain": chain.measure,
     "memory": memory.measure,
     "sweep": sweep.measure,
+    "metrics": metrics.measure,
+    "recovery": recovery.measure,
     "site": site.measure,
 }
 

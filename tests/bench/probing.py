@@ -21,6 +21,10 @@ ALL_SECRETS = {
     "sendgrid-api-key": "SG.bench.key",
     "kit-refresh-token": "refresh-token-1",
     "autopay-key": "autopay-key-1",
+    "printful-api-key": "printful-key-1",
+    "printful-webhook-secret": "p" * 32,
+    "alert-urls": "unused",
+    "metrics-token": "m" * 32,
 }
 #: What stack.yml leaves to the owner.
 VARIABLES = {"kit_client_id": "client-1", "autopay_service_id": "123456", "port": "0"}

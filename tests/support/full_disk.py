@@ -75,27 +75,26 @@ def main(folder: Path) -> None:
         first.acknowledged()
         eventually(lambda: not first.open())
         processes = {name: shop.gateway.pid(name) for name in ("stripe-webhook", "order-store")}
-        sold = [sell(shop) for _ in range(len(LEFT_FREE) * MOST)]
-        waiting = list(sold)
+        sold: list[tuple[Customer, dict[str, Any]]] = []
         refused = []
         for left in LEFT_FREE:
             disk.empty()
             disk.fill(left)
-            refused.append(full(shop, file, waiting))
+            refused.append(full(shop, file, sold))
         assert len({event["id"] for event in refused}) == len(LEFT_FREE)
         disk.empty()
         assert all(shop.sandbox.stripe.deliver(event) == 200 for event in refused)
-        sent = sold[: len(sold) - len(waiting)]
-        finish(shop, [customer for customer, _ in sent])
+        finish(shop, [customer for customer, _ in sold])
         kept = in_the_inbox(file)
-        assert all(kept[event["id"]]["data"] == event["data"] for _, event in sent)
+        assert all(kept[event["id"]]["data"] == event["data"] for _, event in sold)
         assert processes == {name: shop.gateway.pid(name) for name in processes}
 
 
-def full(shop: LocalShop, file: Path, waiting: list[tuple[Customer, dict[str, Any]]]) -> dict[str, Any]:
-    """Sends events until one is refused, which is given back; those taken are whole in the inbox, it is not there."""
+def full(shop: LocalShop, file: Path, sold: list[tuple[Customer, dict[str, Any]]]) -> dict[str, Any]:
+    """Sells until an event is refused, which is given back; those taken are whole in the inbox, it is not there."""
     for _ in range(MOST):
-        _, event = waiting.pop(0)
+        sold.append(sell(shop))
+        _, event = sold[-1]
         status = shop.sandbox.stripe.deliver(event)
         kept = in_the_inbox(file)
         if status == 503:

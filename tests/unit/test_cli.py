@@ -120,6 +120,7 @@ CHANGES = [
     ["orders", "resend", ID, "--step", "receipt"],
     ["orders", "handled", ID],
     ["orders", "release", ID],
+    ["orders", "ship", ID, "--carrier", "DHL"],
     ["events", "replay", "stripe:evt_1"],
 ]
 

@@ -23,6 +23,10 @@ GOOD = {
     "kit-client-secret": "c" * 20,
     "kit-refresh-token": "r" * 20,
     "autopay-key": "a" * 40,
+    "printful-api-key": "p" * 40,
+    "printful-webhook-secret": "w" * 32,
+    "alert-urls": "unused",
+    "metrics-token": "unused",
     "shop": "unused",
 }
 

@@ -38,3 +38,15 @@ def test_the_local_gateways_clock_runs_ahead_by_the_seconds_in_its_file(tmp_path
     assert abs(now() - datetime.now(UTC)) < timedelta(seconds=5)
     file.write_text("86400")
     assert timedelta(hours=23) < now() - datetime.now(UTC) < timedelta(hours=25)
+
+
+def test_seconds_pass_as_fast_as_the_local_gateways_clock_says(tmp_path, monkeypatch):
+    """So that a limit of calls a minute lets them through after a simulated minute."""
+    file = tmp_path / "clock"
+    monkeypatch.setenv("clock_file", str(file))
+    before = clock.passing()
+    assert 0 <= clock.passing() - before < 5
+    file.write_text("60")
+    assert 60 <= clock.passing() - before < 65
+    monkeypatch.delenv("clock_file")
+    assert abs(clock.passing() - before) < 5

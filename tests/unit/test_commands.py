@@ -15,6 +15,7 @@ NAMED = [
     commands.handled_order("o-krt7mdc2ybv2t7sajf77xem6f3"),
     commands.show_event("stripe:evt_1PushcartAbc"),
     commands.replay_event("stripe:evt_1PushcartAbc"),
+    commands.answer_alert("dead_step.invite"),
 ]
 
 

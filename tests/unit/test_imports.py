@@ -12,7 +12,7 @@ from bench.surroundings import FUNCTIONS, YARDSTICK
 #: Packages worth watching: no function loads one of them that is not in its row below.
 WATCHED = frozenset(
     "stripe sqlalchemy psycopg pymongo bson sendgrid python_http_client requests urllib3 babel cryptography yaml "
-    "aiosmtpd rich hypothesis pytest playwright local".split()
+    "aiosmtpd rich hypothesis pytest playwright local prometheus_client apprise".split()
 )
 
 STORES = {
@@ -27,14 +27,17 @@ CALLS_OTHERS = {"requests", "urllib3"}
 #: Besides the packages of the store's kind.
 WITH_STORE = {
     "stripe-webhook": {"stripe", *CALLS_OTHERS},
-    "order-store": {"stripe", "yaml", *CALLS_OTHERS},
+    "order-store": {"stripe", "yaml", "prometheus_client", *CALLS_OTHERS},
     "mailing-list": {"yaml", *CALLS_OTHERS},
-    "catch-up": CALLS_OTHERS,
+    "catch-up": {"stripe", "yaml", *CALLS_OTHERS},
+    "printful-webhook": CALLS_OTHERS,
+    "alert": {"yaml", *CALLS_OTHERS},
     "checkout": {"stripe", "yaml", *CALLS_OTHERS},
     "autopay-webhook": CALLS_OTHERS,
 }
 WITHOUT_STORE = {
     "invite-link": {"yaml", *CALLS_OTHERS},
+    "printful-order": {"yaml", *CALLS_OTHERS},
     # python_http_client and cryptography come with sendgrid's own package.
     "email-dispatch": {"sendgrid", "python_http_client", "cryptography", "babel", "yaml"},
 }

@@ -10,7 +10,7 @@ import pytest
 
 from cli import root
 from local import reference
-from pushcart.domain import catalogue, selling
+from pushcart.domain import alerting, catalogue, selling
 from pushcart.services.stripe_inbox import EVENT_TYPES
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +26,7 @@ SECTIONS = {
     "`platforms.thinkific`": catalogue.ThinkificPlatform,
     "`platforms.http`": catalogue.HttpPlatform,
     "`mailing_list.kit`": catalogue.Kit,
+    "`alerts`": alerting.AlertSettings,
     "`stripe`": catalogue.StripeSettings,
     "`products[].options[]`": selling.Option,
     "`site`": selling.Site,

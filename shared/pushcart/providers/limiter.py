@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from pushcart.clock import passing
 from pushcart.errors import ProviderBusy
 
 #: The longest a call waits here for a free slot, in seconds; beyond that the step is put off instead.
@@ -20,12 +21,12 @@ _WINDOW = 60.0
 
 
 class Limiter:
-    """At most `per_minute` calls in any 60 seconds. Thread-safe; `monotonic` gives seconds."""
+    """At most `per_minute` calls in any 60 seconds. Thread-safe; `monotonic` gives seconds that pass."""
 
     def __init__(
         self,
         per_minute: int,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = passing,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._per_minute = per_minute

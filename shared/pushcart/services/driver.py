@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from pushcart import commands
-from pushcart.clock import Clock, to_instant
+from pushcart.clock import Clock, Instant, to_instant
 from pushcart.crash import Point, point
 from pushcart.domain import attention, steps
 from pushcart.domain.catalogue import STEP_TYPES
@@ -21,6 +21,7 @@ from pushcart.domain.retry import next_attempt
 from pushcart.errors import FunctionFailed, StoreUnavailable
 from pushcart.gateway import Gateway
 from pushcart.repositories import Inbox, Orders
+from pushcart.services.metrics.watching import UNWATCHED, Watcher, Watchers, watched
 from pushcart.stepcall import OrderView, Problem, StepAnswer, StepRequest
 
 log = logging.getLogger(__name__)
@@ -32,8 +33,16 @@ RECORD_WAITS = (0.2, 0.5, 1, 2, 4, 8)
 REMEDIES = {"dead_step": commands.retry_order, "wrong_amount": commands.release_order}
 
 
+#: Called with the order, the answer's result, and the time.
+Recorder = Callable[[Order, dict[str, Any], Instant], None]
+
+
 class Driver:
-    """Drives orders. `lease_seconds` has to be longer than the gateway client waits for a function."""
+    """Drives orders. `lease_seconds` has to be longer than the gateway client waits for a function.
+
+    `recorders` note in the order what the answer to a step of their kind says about more than the step. `watcher` hears
+    how each attempt ends.
+    """
 
     def __init__(
         self,
@@ -45,6 +54,8 @@ class Driver:
         random_source: random.Random,
         lease_seconds: float,
         sleep: Callable[[float], None] = time.sleep,
+        recorders: Mapping[str, Recorder] = {},
+        watcher: Watcher = UNWATCHED,
     ) -> None:
         self._orders = orders
         self._inbox = inbox
@@ -54,6 +65,8 @@ class Driver:
         self._random = random_source
         self._lease_seconds = lease_seconds
         self._sleep = sleep
+        self._recorders = recorders
+        self._watcher = Watchers(watcher)
         self._stopping = False
 
     def stop(self) -> None:
@@ -70,16 +83,20 @@ class Driver:
             if order is None:
                 return False
             now = to_instant(self._clock())
+            leased = [step for step in order.steps if step.state is StepState.RUNNING]
             changed = steps.settle(order, now)
+            lost = [step for step in leased if step.state is not StepState.RUNNING]
             step = steps.runnable(order, now)
             if step is None:
                 if changed and not self._orders.save(order):
                     continue  # somebody else changed the order; look again
+                self._lost(lost)
                 return order.check_at is not None and order.check_at <= now
             token = self._token()
             steps.lease(order, step, token, now, self._lease_seconds)
             if not self._orders.save(order):
                 continue
+            self._lost(lost)
             point(Point.STEP_LEASED)
             self._run(order, step, token)
         return False
@@ -88,8 +105,9 @@ class Driver:
         # A mail that was sent must not be sent again only because the function died before it could say so.
         repeatable = step.kind != "email"
         failure: FunctionFailed
+        began = time.perf_counter()
         try:
-            answer = self._gateway.call(_function(step), "/", _request(order, step), repeatable=repeatable)
+            answer = self._call(_function(step), _request(order, step), repeatable=repeatable)
             done = msgspec.convert(answer, StepAnswer)
         except FunctionFailed as error:
             failure = error
@@ -100,14 +118,31 @@ class Driver:
             failure = FunctionFailed(step.kind, f"a mistake in Pushcart ({type(error).__name__}); see the log")
         else:
             point(Point.STEP_ANSWERED)
-            self._record(order.id, lambda fresh, now: steps.succeed(fresh, step.id, done.result, done.note, now))
+            self._record(order.id, lambda fresh, now: self._succeeded(fresh, step, done, now))
             point(Point.STEP_RECORDED)
+            self._watcher.step_ended(step.kind, "done", time.perf_counter() - began)
             return
         after = self._record(order.id, lambda fresh, now: self._failed(fresh, step.id, token, failure, now))
         state = steps.require(after, step.id).state
+        outcome = "dead" if state is StepState.DEAD else "busy" if failure.busy else "failed"
+        self._watcher.step_ended(step.kind, outcome, time.perf_counter() - began)
         level = logging.ERROR if state is StepState.DEAD else logging.WARNING
         # Not the reason: it may quote what a provider said about the buyer. It is in the order's timeline.
         log.log(level, "step %s is %s", step.id, state, extra={"order_id": order.id, "status": failure.status})
+
+    def _call(self, function: str, request: StepRequest, *, repeatable: bool) -> Any:
+        return watched(
+            self._watcher, function, lambda: self._gateway.call(function, "/", request, repeatable=repeatable)
+        )
+
+    def _lost(self, lost: list[Step]) -> None:
+        for step in lost:
+            self._watcher.step_ended(step.kind, "dead" if step.state is StepState.DEAD else "lost", self._lease_seconds)
+
+    def _succeeded(self, order: Order, step: Step, done: StepAnswer, now: Instant) -> None:
+        steps.succeed(order, step.id, done.result, done.note, now)
+        if recorder := self._recorders.get(step.kind):
+            recorder(order, done.result, now)
 
     def _failed(self, order: Order, step_id: str, token: str, error: FunctionFailed, now: str) -> None:
         steps.fail(
@@ -151,7 +186,7 @@ class Driver:
         request = StepRequest(key=key, step=attention.TEMPLATE, kind="email", config=config, problem=problem)
         told = True
         try:
-            self._gateway.call("email-dispatch", "/", request, repeatable=False)
+            self._call("email-dispatch", request, repeatable=False)
         except FunctionFailed as error:
             told = False
             log.error("the owner could not be told of event %s: %s", event.id, error.message)
@@ -205,6 +240,7 @@ def _request(order: Order, step: Step) -> StepRequest:
         lines=lines,
         results=_results(order, step),
         refund=step.refund,
+        parcel=next((one for one in order.parcels if one.key == step.subject), None),
         problem=problem,
     )
 

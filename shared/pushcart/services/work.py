@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from pushcart.clock import Clock, to_instant
+from pushcart.clock import Clock, Instant, to_instant
+from pushcart.domain.event import EventStatus, InboxEvent
 from pushcart.errors import StoreUnavailable
 from pushcart.repositories import Inbox, Key, Orders
 from pushcart.services.driver import Driver
 from pushcart.services.intake import Intake
+from pushcart.services.metrics.watching import UNWATCHED, Watcher, Watchers
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ class Job:
     """One event or order in the queue; `again` when it was asked for once more while it ran."""
 
     future: Future[None]
+    pool: ThreadPoolExecutor
     running: bool = False
     again: bool = False
 
@@ -57,13 +60,21 @@ class Work:
     """
 
     def __init__(
-        self, intake: Intake, driver: Driver, orders: Orders, inbox: Inbox, clock: Clock, workers: int
+        self,
+        intake: Intake,
+        driver: Driver,
+        orders: Orders,
+        inbox: Inbox,
+        clock: Clock,
+        workers: int,
+        watcher: Watcher = UNWATCHED,
     ) -> None:
         self._intake = intake
         self._driver = driver
         self._orders = orders
         self._inbox = inbox
         self._clock = clock
+        self._watcher = Watchers(watcher)
         self._events = ThreadPoolExecutor(workers, thread_name_prefix="events")
         self._drives = ThreadPoolExecutor(workers, thread_name_prefix="orders")
         self._looks = ThreadPoolExecutor(2, thread_name_prefix="looks")
@@ -103,6 +114,15 @@ class Work:
             if not swept.more or time.monotonic() >= end or self._stopping.is_set():
                 return swept
 
+    def in_hand(self) -> dict[tuple[str, str], int]:
+        """How many jobs are `running`, and `waiting` for a worker, of each pool: `events`, `orders`, `looks`."""
+        names = {self._events: "events", self._drives: "orders", self._looks: "looks"}
+        counts = {(name, state): 0 for name in names.values() for state in ("running", "waiting")}
+        with self._lock:
+            for job in self._jobs.values():
+                counts[names[job.pool], "running" if job.running else "waiting"] += 1
+        return counts
+
     def stop(self) -> None:
         """Takes on nothing more and lets every sweep and drive end; what only waits is left to the next sweep."""
         self._stopping.set()
@@ -138,12 +158,18 @@ class Work:
             return [job.future for key, job in self._jobs.items() if key.startswith(LOOK)]
 
     def _handle_event(self, event_id: str) -> None:
+        began = to_instant(self._clock())
         order_id = self._intake.apply(event_id)
         if order_id is not None:
+            self._watcher.event_ended("applied")
             self.order(order_id)
             return
         event = self._inbox.get(event_id)
-        if event is not None and event.wants_telling:
+        if event is None:
+            return
+        if outcome := _outcome(event, began):
+            self._watcher.event_ended(outcome)
+        if event.wants_telling:
             self._driver.tell_of_event(event)
 
     def _submit(self, pool: ThreadPoolExecutor, key: str, job: Callable[[str], object]) -> Future[None]:
@@ -158,7 +184,7 @@ class Work:
                 return stopped
             # The context carries the call's id into what the job logs.
             future = pool.submit(contextvars.copy_context().run, self._run, key, job)
-            self._jobs[key] = Job(future)
+            self._jobs[key] = Job(future, pool)
             return future
 
     def _run(self, key: str, job: Callable[[str], object]) -> None:
@@ -176,3 +202,10 @@ class Work:
                 again = self._jobs[key].again and not self._stopping.is_set()
                 if not again:
                     del self._jobs[key]
+
+
+def _outcome(event: InboxEvent, began: Instant) -> str | None:
+    """What became of an event at an attempt since `began` that changed no order; None when it was over before."""
+    if event.status is EventStatus.PENDING:
+        return "put_off"
+    return str(event.status) if event.done_at is not None and event.done_at >= began else None
