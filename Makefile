@@ -2,7 +2,7 @@
 # make site    the shop's pages, built into build/site/ for any static host
 # make test    every test, in two processes; WORKERS=1 for one
 # make soak    a simulated month with everything that goes wrong, 2,000 orders; ORDERS=, DAYS=, SEED= choose another
-# make bench   what it costs on this machine, compared and kept; ONLY=ack|checkout|chain|memory|sweep|metrics|recovery|site measures a part
+# make bench   what it costs on this machine, compared and kept; ONLY=ack|checkout|chain|memory|sweep|metrics|recovery|alerts|site measures a part
 # make lint    ruff
 # make docs    the reference tables in README.md, made anew from the code
 # make lock    the pins in requirements.txt and shared/constraints.txt, made anew from requirements.in

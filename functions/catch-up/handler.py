@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from pushcart import auth, commands, doctor, needs, shapes, startup
+from pushcart import auth, commands, doctor, shapes, startup
 from pushcart import clock as clocks
 from pushcart.config import Config, Reads
 from pushcart.crash import Point, point
@@ -29,25 +29,14 @@ from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import FunctionFailed, PushcartError
 from pushcart.gateway import Gateway
 from pushcart.providers import printful
-from pushcart.providers.stripe_listing import StripeListing
-from pushcart.providers.stripe_payments import StripePayments
-from pushcart.repositories import Counters, Cursors, Heartbeats, Inbox, Locks, Orders
-from pushcart.services.alerts.incidents import Incidents
-from pushcart.services.catchup.doctors import Doctors
-from pushcart.services.catchup.payments import StripeCatchUp
-from pushcart.services.catchup.prints import PrintCatchUp
-from pushcart.services.catchup.run import CatchUp, kick
-from pushcart.services.recovery.payments import PaymentsPhase
-from pushcart.services.recovery.prints import PrintsPhase
-from pushcart.services.recovery.repairs import Repairs, alarm
-from pushcart.services.recovery.slices import Phase, Recovery
-from pushcart.services.recovery.startup import StartUp
-from pushcart.services.stripe_inbox import StripeInbox
+from pushcart.repositories import Heartbeats, Locks
+from pushcart.services.catchup import joined
+from pushcart.services.catchup.joined import Joined
 from pushcart.store import connect
 from pushcart.web import Request, Router
 
 READS = Reads(
-    variables=("gateway_url", "sweep_seconds", "stripe_mode", "stripe_url", "shop_file", *printful.VARIABLES),
+    variables=("gateway_url", "sweep_seconds", *joined.VARIABLES),
     needs=("internal-key", "store-url", "stripe-api-key"),
     may_need=(printful.SECRET, "shop"),
 )
@@ -65,14 +54,8 @@ MARGIN = 15
 #: Seconds beyond a sweep's limit in which a run may still begin something.
 AFTER_SWEEP = 5
 
-#: Seconds that one slice of a recovery takes that somebody waits for.
-SLICE = 20
-
-#: Seconds for one function's doctor, and for the look at what is to be told.
-DOCTOR, WATCH = 25, 10
-
-#: This function's share of the calls that Printful allows in a minute, 120 in all.
-CALLS_A_MINUTE = 30
+#: Seconds for the look at what is to be told.
+WATCH = 10
 
 
 class Recover(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,27 +69,19 @@ class App:
     """The function's parts, joined."""
 
     def __init__(self, config: Config, catalogue: Callable[[], Catalogue], clock: clocks.Clock) -> None:
-        self._config, self._catalogue, self._clock = config, catalogue, clock
+        self._config, self._clock = config, clock
         self._stopping = threading.Event()
         self._timeout = config.number("sweep_seconds") + MARGIN
-        self._livemode = config["stripe_mode"] == "live"
         self._store = connect(config.secret("store-url"))
-        self._orders, self._inbox, self._cursors = Orders(self._store), Inbox(self._store), Cursors(self._store)
         self._locks, self._heartbeats = Locks(self._store, clock), Heartbeats(self._store, clock)
-        self._incidents = Incidents(self._store, clock)
-        self._gateways = [self._gateway_for(seconds) for seconds in (self._timeout, DOCTOR, WATCH)]
-        self._gateway, doctors, self._alert = self._gateways
-        self._payments = StripePayments(
-            config["stripe_url"], lambda: config.secret("stripe-api-key"), config.number("provider_timeout")
-        )
-        self._listing = StripeListing(self._payments)
-        self._printer = printful.connect(config, clock, CALLS_A_MINUTE)
-        self._catch_up = self._joined(doctors)
+        self._gateways: list[Gateway] = []
+        self._gateway, self._alert = self._gateway_for(self._timeout), self._gateway_for(WATCH)
+        self._joined = Joined(config, catalogue, self._store, clock, self._gateway, self._gateway_for)
         self._router = Router(config, clock)
         self._router.add("POST", "/", lambda request: self._run())
         self._router.add("GET", "/", lambda request: {"last": self._heartbeats.last(JOB)})
         self._router.add("POST", "/recover", self._recover)
-        self._router.add("GET", "/recover", lambda request: {"last": self._start_up.last()})
+        self._router.add("GET", "/recover", lambda request: {"last": self._joined.last_recovery()})
         doctor.add(self._router, config, clock, self._probes)
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
@@ -128,7 +103,7 @@ class App:
             point(Point.SWEEP_LOCKED)
             swept, failed = self._sweep()
             point(Point.SWEEP_DONE)
-            found = self._catch_up.run(lambda: time.monotonic() < end and not self._stopping.is_set())
+            found = self._joined.run(lambda: time.monotonic() < end and not self._stopping.is_set())
             if failed is None:
                 self._heartbeats.beat(JOB, swept)
             self._watch()
@@ -154,43 +129,12 @@ class App:
 
     def _recover(self, request: Request) -> Any:
         asked = request.json(Recover)
-        repairs = Repairs(self._inbox, self._clock)
-        try:
-            part = self._recovery(repairs).slice(asked.cursor, SLICE, apply=asked.apply)
-        finally:
-            kick(self._gateway, repairs.take_kicked())
-        if asked.apply:
-            alarm(part.findings, self._incidents, name="by-hand")
-        return msgspec.to_builtins(part)
-
-    def _recovery(self, repairs: Repairs) -> Recovery:
-        store, clock = self._store, self._clock
-        payments = PaymentsPhase(
-            self._listing, self._payments, store, repairs, self._catalogue, clock, livemode=self._livemode
-        )
-        phases: dict[str, Phase] = {"payments": payments}
-        if self._printing():
-            phases["prints"] = PrintsPhase(self._printer, store, repairs, clock)
-        return Recovery(store, phases, clock)
-
-    def _joined(self, doctors: Gateway) -> CatchUp:
-        orders, inbox, cursors, clock = self._orders, self._inbox, self._cursors, self._clock
-        events = StripeInbox(inbox, Counters(self._store, clock), clock, livemode=self._livemode)
-        stripe = StripeCatchUp(self._listing, events, inbox, orders, cursors, clock, livemode=self._livemode)
-        prints = PrintCatchUp(self._printer, inbox, orders, cursors, self._incidents, clock, stripe.taken_until)
-        repairs = Repairs(inbox, clock)
-        self._start_up = StartUp(lambda: self._recovery(repairs), cursors, self._incidents, clock)
-        examined = Doctors(doctors, cursors, self._incidents, clock)
-        parts = (stripe, prints, self._printing, examined, self._start_up, repairs)
-        return CatchUp(*parts, self._incidents, self._gateway)
-
-    def _printing(self) -> bool:
-        """Whether the shop has something printed, and the key to ask for it."""
-        return needs.prints(self._catalogue()) and bool(self._config.secret_text(printful.SECRET))
+        return self._joined.recover(asked.cursor, apply=asked.apply)
 
     def _gateway_for(self, seconds: float) -> Gateway:
         key = lambda: self._config.secret("internal-key")  # noqa: E731
-        return Gateway(self._config["gateway_url"], key, self._clock, timeout=seconds)
+        self._gateways.append(Gateway(self._config["gateway_url"], key, self._clock, timeout=seconds))
+        return self._gateways[-1]
 
     def _probes(self) -> doctor.Probes:
         fix = f"is cron-connector running, and Prometheus, which it needs? {commands.logs(JOB)}"

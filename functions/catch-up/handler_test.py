@@ -11,6 +11,7 @@ from requests.structures import CaseInsensitiveDict
 from pushcart import auth
 from pushcart.clock import system_clock
 from pushcart.repositories import Locks
+from pushcart.services.alerts.incidents import Incidents
 from pushcart.services.catchup import doctors as catchup_doctors
 from pushcart.store import connect
 from support.doctor import examine
@@ -165,7 +166,7 @@ def test_a_key_that_may_not_look_at_something_is_told_to_the_owner(started, orde
     stripe._script.clear()
     stripe.say(403, {"error": {"message": "The key may not read Events", "type": "invalid_request_error"}})
     cron(started)
-    told = {incident.id: incident.what for incident in started.app._incidents.open()}
+    told = {incident.id: incident.what for incident in Incidents(started.app._store, system_clock).open()}
     assert set(told) == {"catch-up.stripe-events", "catch-up.stripe-sessions", "catch-up.recovery"}
     assert "may not read Events" in told["catch-up.stripe-events"]
 

@@ -10,7 +10,7 @@ import sys
 
 from rich.console import Console
 
-from bench import ack, chain, checkout, memory, metrics, recovery, report, site, sweep
+from bench import ack, alerts, chain, checkout, memory, metrics, recovery, report, site, sweep
 from bench.surroundings import ROOT, scratch
 from pushcart.clock import system_clock, to_instant
 
@@ -22,6 +22,7 @@ PARTS = {
     "sweep": sweep.measure,
     "metrics": metrics.measure,
     "recovery": recovery.measure,
+    "alerts": alerts.measure,
     "site": site.measure,
 }
 

@@ -100,6 +100,8 @@ FIGURES = (
     Figure("recovery_s_100000", "The same over 100,000", "s"),
     Figure("recovery_peak_mib", "The most memory it takes there (RSS of its process)", "MiB"),
     Figure("recovery_peak_ratio", "The same against 10,000 orders", "times", 1.2),
+    Figure("alert_ms", "From a provider's refusal to the message on the telephone", "ms"),
+    Figure("alert_ms_max", "The slowest of five", "ms"),
     Figure("site_s_10", "`make site` with 10 products, the first time", "s"),
     Figure("site_again_s_10", "The same again", "s"),
     Figure("site_s_1000", "`make site` with 1,000 products, the first time", "s"),
