@@ -32,6 +32,9 @@ READS = Reads(
     may_need=(SECRET,),
 )
 
+#: The largest message taken, in bytes: it is not signed, and a flood of them must not fill the store so soon.
+MOST_BYTES = 131_072
+
 #: Seconds until a hint to order-store counts as lost.
 HINT_TIMEOUT = 5
 
@@ -70,8 +73,9 @@ class App:
         print_inbox.verify(event.path.strip("/"), self._config.secret_lines(SECRET))
         if event.method != "POST":
             raise MethodNotAllowed("This is where Printful sends its messages; it takes POST only.")
-        if len(event.body) > self._config.number("max_event_bytes"):
-            raise TooLarge(f"No message of Printful's is larger than {self._config['max_event_bytes']} bytes.")
+        most = min(MOST_BYTES, self._config.number("max_event_bytes"))
+        if len(event.body) > most:
+            raise TooLarge(f"No message of Printful's is larger than {most} bytes.")
         return self._inbox.receive(event.body)
 
     def close(self) -> None:

@@ -33,6 +33,9 @@ class Point(StrEnum):
     TOKEN_REFRESHED = "token_refreshed"  # Kit has given new tokens, the store does not hold them
     SWEEP_LOCKED = "sweep_locked"  # catch-up holds its lock, nothing swept
     SWEEP_DONE = "sweep_done"  # swept, no heartbeat and the lock still held
+    PAGE_TAKEN = "page_taken"  # a page of a provider's list is in the inbox, where the next begins is not noted
+    CURSOR_MOVED = "cursor_moved"  # it is noted, order-store knows nothing of what is in the inbox
+    SLICE_DONE = "slice_done"  # a slice of a recovery is repaired, that it is done is not noted
 
 
 def point(name: Point) -> None:

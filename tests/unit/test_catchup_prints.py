@@ -117,7 +117,7 @@ def test_only_what_may_have_changed_is_listed(shop):
     assert shop.printer.limit.calls == 200 // PAGE + 1
 
 
-def test_a_rate_limit_in_the_middle_begins_the_listing_anew_without_doubling(shop):
+def test_a_rate_limit_in_the_middle_is_no_loss_the_next_run_goes_on_where_it_was(shop):
     for number in range(70):
         order = shop.order(mug(number))
         shop.printer.orders.append(printed(number, order.id, ago=1000 + number))
@@ -126,9 +126,23 @@ def test_a_rate_limit_in_the_middle_begins_the_listing_anew_without_doubling(sho
     with pytest.raises(ProviderBusy):
         shop.prints().run(found, lambda: True)
     assert len(found.events) == PAGE
-    assert shop.cursors.read(PRINTS) is None
+    assert shop.cursors.read(PRINTS)["walk"]["offset"] > 0
     shop.printer.limit.allowed = None
     assert len(run(shop).events) == 20
+    assert "walk" not in shop.cursors.read(PRINTS)
+
+
+def test_more_orders_than_the_rate_allows_at_once_are_listed_over_several_runs_and_the_strange_ones_told(shop):
+    for number in range(1_600):
+        shop.printer.orders.append(printed(number, None, ago=1000 + number))
+    for _ in range(40):
+        shop.printer.limit.allowed = 30
+        try:
+            run(shop, 60)
+        except ProviderBusy:
+            continue
+    assert "walk" not in shop.cursors.read(PRINTS)
+    assert sum(alarm.count for alarm in shop.told()) == 1_600
 
 
 # Orders that nobody asked for

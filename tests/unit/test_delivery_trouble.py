@@ -263,3 +263,67 @@ def test_a_print_that_goes_on_after_a_lost_dispute_is_told_until_it_ends():
     assert open_codes(order) == ["print_goes_on"]
     read(order, facts("canceled", at=3))
     assert open_codes(order) == []
+
+
+def test_an_order_of_catalogue_variants_under_our_number_is_somebody_elses_too():
+    order = bought()
+    read(order, facts("fulfilled", parcel(), pieces={"variant-4011": 1}))
+    assert (open_codes(order), order.parcels) == (["print_not_ours"], [])
+
+
+def test_what_happened_to_a_print_during_a_dispute_counts_once_the_dispute_is_won():
+    for status, expected in (("canceled", ["print_cancelled"]), ("failed", ["dead_step"]), ("draft", [])):
+        order = placed()
+        goods.pay(order, goods.shirt(), dispute=Dispute(id="dp_1", status="needs_response", amount=2500))
+        read(order, facts(status, at=1))
+        goods.pay(order, goods.shirt(), dispute=Dispute(id="dp_1", status="won", amount=2500))
+        assert [code for code in open_codes(order) if code != "dispute"] == expected, status
+        assert order.fulfilment_status is not FulfilmentStatus.FULFILLED
+        assert ("print" in run_all(order)) is (status == "draft"), status
+
+
+def test_a_print_that_fails_once_more_after_the_owner_dealt_with_it_is_told_again():
+    order = placed()
+    read(order, facts("failed", at=1, error="no ink"))
+    steps.handled(order, NOW, "confirmed at Printful")
+    read(order, facts("pending", at=2))
+    read(order, facts("failed", at=3, error="no paper"))
+    [item] = order.open_attention()
+    assert (item.code, "no paper" in item.text) == ("dead_step", True)
+
+
+def test_printfuls_reason_reaches_the_owner_also_when_it_comes_after_the_fact():
+    for status, type, code in (("failed", "order_failed", "dead_step"), ("onhold", "order_put_hold", "print_on_hold")):
+        order = placed()
+        read(order, facts(status, at=1))
+        [item] = order.open_attention()
+        assert "it gives no reason" in item.text
+        read(order, facts(status, at=1), news=PrintNews(type=type, reason="the file is too small"), event_id="e2")
+        [item] = order.open_attention()
+        assert (item.code, "the file is too small" in item.text) == (code, True)
+
+
+def test_a_hold_that_is_told_late_leaves_no_reason_on_an_order_that_goes_on():
+    order = placed()
+    read(order, facts("inprocess", at=1), news=PrintNews(type="order_put_hold", reason="too late"))
+    assert print_of(order).error is None
+
+
+# Messages that nobody signed
+
+
+def test_a_returned_parcel_that_the_order_does_not_list_and_a_refund_above_its_costs_are_not_believed():
+    order = placed()
+    forged = parcel(7, returned_at=NOW, reason="call this number")
+    read(order, facts("inprocess", at=1), news=PrintNews(type="package_returned", parcel=forged), event_id="e1")
+    read(order, facts("inprocess", at=1), news=PrintNews(type="order_refunded", refunded=1301), event_id="e2")
+    assert (order.parcels, print_of(order).refunds, open_codes(order)) == ([], {}, [])
+    read(order, facts("fulfilled", parcel(7), at=2))
+    assert goods.mails_of_parcels(order) == ["printful-7"]
+
+
+def test_a_time_of_printfuls_in_the_far_future_does_not_freeze_the_print():
+    order = placed()
+    read(order, facts("inprocess", updated_at="9999-12-31T00:00:00.000Z"))
+    read(order, facts("canceled", at=5))
+    assert print_of(order).status == "canceled"

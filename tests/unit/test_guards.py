@@ -16,6 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PARTS = ("shared", "functions", "template", "deploy", "tests", "stack.yml", "pyproject.toml")
 
+PRINTS_IN, PRINTS_OUT = (f"functions/printful-{name}/handler_test.py" for name in ("webhook", "order"))
+
 #: pytest's exit status when tests ran and some failed; anything else would mean that they did not run.
 RED, GREEN = 1, 0
 
@@ -102,6 +104,75 @@ GUARDS = {
         "if not any(hmac.compare_digest(_mac(key, message), given) for key in keys if key):",
         "if not keys:",
         "tests/unit/test_auth.py",
+    ),
+    "Printful's messages come in at an address that ends in the secret": Guard(
+        "shared/pushcart/services/print_inbox.py",
+        "if not any(fits):",
+        "if not fits:",
+        f"{PRINTS_IN}::test_during_a_rotation_both_secrets_are_accepted_and_afterwards_the_new_one_alone",
+    ),
+    "a message of Printful's is the same at each attempt to deliver it": Guard(
+        "shared/pushcart/services/print_inbox.py",
+        'if name != "retries"}',
+        "if name}",
+        "tests/unit/test_print_inbox.py",
+    ),
+    "Printful is asked for our order before one is placed": Guard(
+        "shared/pushcart/providers/printful_orders.py",
+        'made, done = self._found(name, items), "found"\n        if made',
+        'made, done = None, "found"\n        if made',
+        "tests/contract/test_printful_orders.py",
+    ),
+    "Printful is told the order's own id": Guard(
+        "shared/pushcart/providers/printful_orders.py",
+        "name, items = external_id(order.id, _number(call.step)),",
+        'name, items = f"{order.id[:20]}-{id(call)}"[:32],',
+        f"{PRINTS_OUT}::test_after_any_failure_the_next_call_leaves_one_order",
+    ),
+    "an order at Printful under our id counts as ours only with what was sold": Guard(
+        "shared/pushcart/providers/printful_orders.py",
+        "if _pieces(items) not in (",
+        "if [] in (",
+        f"{PRINTS_OUT}::test_somebody_elses_order_under_our_name_is_a_humans",
+    ),
+    "a parcel that is known is the same parcel": Guard(
+        "shared/pushcart/domain/delivery.py",
+        "known = next((one for one in order.parcels if one.key == parcel.key), None)",
+        "known = None",
+        "tests/unit/test_delivery.py::test_a_tracking_number_that_comes_later_is_added_and_no_second_mail_is_planned",
+    ),
+    "what was delivered stays delivered": Guard(
+        "shared/pushcart/domain/delivery.py",
+        "if not (before in _DELIVERED and facts.status != FULFILLED):\n        made",
+        "if True:\n        made",
+        "tests/unit/test_delivery.py",
+    ),
+    "a page of Stripe's events counts as done when all of it is in the inbox": Guard(
+        "shared/pushcart/services/catchup/payments.py",
+        "            for item in listed.items:\n                take(item, found)\n",
+        "            window.after = listed.last\n"
+        "            self._cursors.write(self._name, msgspec.to_builtins(place), version)\n"
+        "            version += 1\n"
+        "            for item in listed.items:\n                take(item, found)\n",
+        "tests/unit/test_catchup_stripe.py::test_a_run_that_dies_anywhere_loses_nothing_and_does_nothing_twice",
+    ),
+    "an order at Printful is strange only when Stripe was asked for its payment": Guard(
+        "shared/pushcart/services/catchup/prints.py",
+        "if age < STRANGE_FOR or self._taken_until() <= one.since:",
+        "if age < STRANGE_FOR:",
+        "tests/unit/test_catchup_prints.py::test_no_alarm_before_stripe_was_asked_for_the_payment_that_may_explain_it",
+    ),
+    "who tells the owner of something has claimed it before": Guard(
+        "shared/pushcart/services/alerts/teller.py",
+        "        return incidents.save(incident)\n",
+        "        incidents.save(incident)\n        return True\n",
+        "tests/unit/test_teller.py::test_two_watches_at_once_tell_once",
+    ),
+    "who has a message does not get it again because another has not": Guard(
+        "shared/pushcart/services/alerts/teller.py",
+        "            if address.key in sent:\n                continue\n",
+        "",
+        "tests/unit/test_teller.py::test_an_address_that_works_is_not_told_twice_because_another_does_not",
     ),
 }
 

@@ -136,3 +136,13 @@ def test_ids_fit_an_address_and_a_command(incidents):
 )
 def test_messages_hold_no_address_and_no_key_but_the_ids_people_need(text, kept):
     assert scrub(text) == (kept or text)
+
+
+def test_what_was_answered_is_told_again_when_there_is_more_than_five_times_as_much_of_it(incidents):
+    incidents.see(condition(count=2))
+    incidents.answer("failing.Kit")
+    incidents.see(condition(count=10))
+    assert incidents.get("failing.Kit").answered_at is not None
+    incidents.see(condition(count=11))
+    found = incidents.get("failing.Kit")
+    assert (found.answered_at, found.told_level) == (None, None)

@@ -127,7 +127,7 @@ def test_a_parcel_came_back_when_the_message_was_sent_whenever_it_is_worked_on(p
     assert (back.returned_at, back.reason) == ("2026-11-19T10:00:00.000Z", "unclaimed")
 
 
-@pytest.mark.parametrize("name", ["o-2", "o-1-2", "o-1x", "", None, 5, ["o-1"], "somebody-elses-1"])
+@pytest.mark.parametrize("name", ["o-2", "o-1-2", "o-1x", "", None, 5, "o-1\0x", "x" * 33, ["o-1"], "somebody-elses-1"])
 def test_a_print_that_no_order_here_asked_for_changes_nothing(place, name):
     order = goods.placed()
     place.orders.add(order)

@@ -233,6 +233,26 @@ def test_a_cron_that_never_ran_is_missed_only_once_the_watch_has_waited_for_it(p
     assert "catch-up has not finished a run ever" in post.told[0].title
 
 
+def test_a_watch_that_was_started_anew_does_not_say_that_a_missed_cron_is_over(post):
+    post.minutes(4)
+    post.cron = False
+    post.minutes(8)
+    for _ in range(6):  # redeploys, each with some minutes in between
+        post.watch = post.another()
+        post.minutes(3)
+    assert len(post.desk.addresses.titles(PHONE)) == 1
+
+
+def test_what_only_catch_up_sees_is_not_over_while_catch_up_does_not_run(post):
+    post.minutes(4)
+    post.desk.see("catch-up.stripe-events")
+    post.minutes(1)
+    post.cron = False
+    post.minutes(60)
+    assert not [title for title in post.desk.addresses.titles(CHAT) if title.startswith("Over") and "Kit" in title]
+    assert post.desk.incidents.get("catch-up.stripe-events").state == "open"
+
+
 @pytest.mark.parametrize(
     ("usage", "level"),
     [

@@ -34,6 +34,13 @@ def require(order: Order, code: str, subject: str, text: str, now: Instant, *, a
     )
 
 
+def reword(order: Order, code: str, subject: str, text: str) -> None:
+    """Says it in better words, where it still stands: the reason may come after the fact."""
+    for item in order.open_attention():
+        if item.code == code and item.subject == subject:
+            item.text = text
+
+
 def resolve(order: Order, code: str, subject: str | None, now: Instant) -> None:
     """Ends what is open under this code (and subject, unless None), because its cause is gone."""
     for item in order.open_attention():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pushcart.clock import Instant
+from pushcart.clock import Instant, later
 from pushcart.domain import attention, money, planning, steps
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import DELIVERED_FOR, OPEN_STATES, Order, PaymentStatus, Step, StepState
@@ -33,6 +33,9 @@ OWNER = "owner"
 
 #: How often an order is confirmed again that falls back to a draft, before a human has to look.
 MOST_DRAFTS = 5
+
+#: Seconds that the provider's clock may be ahead of ours.
+SKEW = 3600
 
 #: A state that nothing later undoes.
 _DELIVERED = frozenset({FULFILLED, ARCHIVED})
@@ -70,13 +73,17 @@ def update(
     made = _print(order, step, facts)
     known = {parcel.key for parcel in order.parcels}
     before = made.status
-    if facts.updated_at >= made.updated_at:  # else it was read before what is known: by a step whose answer came late
+    if facts.updated_at >= made.updated_at or made.updated_at > later(now, SKEW):
+        # Else it was read before what is known: by a step whose answer came late.
         _take_over(made, facts, news)
-    if news is not None and news.refunded and event_id not in made.refunds:
+    if news is not None and news.refunded and event_id not in made.refunds and _can_be(made, news.refunded):
         made.refunds[event_id] = news.refunded
         currency = made.costs.currency if made.costs else ""
         order.note(now, f"Printful gave {money.plain(news.refunded, currency)} back to the shop", news.type)
-    for parcel in [*facts.parcels, *([news.parcel] if news and news.parcel else [])]:
+    sent = known | {parcel.key for parcel in facts.parcels}
+    # The message is not signed: of a parcel that the order never listed, it says nothing.
+    back = [news.parcel] if news and news.parcel and news.parcel.key in sent else []
+    for parcel in [*facts.parcels, *back]:
         _merge(order, parcel)
     fresh = [parcel for parcel in order.parcels if parcel.key not in known]
     for parcel in fresh:
@@ -105,6 +112,14 @@ def called_off(order: Order, catalogue: Catalogue, now: Instant) -> None:
         elif _money_gone(order) and not _sent_all_the_same(order, made, catalogue):
             text = f"the money went back, but Printful still makes its order {made.number}; cancel it there"
             attention.require(order, "print_goes_on", made.number, text, now)
+
+
+def owed_again(order: Order, now: Instant) -> None:
+    """What became of the prints while nothing was owed, as in a dispute, asks for the same as when it happens now."""
+    for made in order.prints:
+        step = print_step(order, made.external_id)
+        if step is not None and made is _current(order, made.external_id) and not made.let_go:
+            _follow(order, step, made, now, changed=True)
 
 
 def ship(
@@ -211,13 +226,20 @@ def _print(order: Order, step: Step, facts: PrintFacts) -> Print:
     return known
 
 
+def _can_be(made: Print, refund: int) -> bool:
+    """Whether the provider can have given so much back: no more than it took, as the message is not signed."""
+    return made.costs is not None and sum(made.refunds.values()) + refund <= made.costs.total
+
+
 def _current(order: Order, name: str) -> Print:
     """Of the prints that were ever called this, the last."""
     return [made for made in order.prints if made.external_id == name][-1]
 
 
 def _take_over(made: Print, facts: PrintFacts, news: PrintNews | None) -> None:
-    before, reason = made.status, facts.error or (news.reason if news else None)
+    before = made.status
+    told = news.reason if news and facts.status in (FAILED, CANCELLED, ON_HOLD) else None
+    reason = facts.error or told
     if not (before in _DELIVERED and facts.status != FULFILLED):
         made.status = facts.status
     made.error = reason or (made.error if made.status == before else None)
@@ -281,24 +303,28 @@ def _follow(order: Order, step: Step, made: Print, now: Instant, *, changed: boo
     words = made.error or "it gives no reason"
     if made.status == FAILED:
         if order.payment_status is not PaymentStatus.REFUNDED:  # else that it is not made is just as well
-            steps.undone(order, step.id, f"Printful: the order failed: {words}", now)
+            steps.undone(order, step.id, f"Printful: the order failed: {words}", now, handled=changed and owed)
+            steps.reword(order, step.id, f"Printful: the order failed: {words}")
     elif made.status == DRAFT:
-        _confirm_again(order, step, made, now, owed=owed)
+        _confirm_again(order, step, made, now, owed=owed, handled=changed)
     elif made.status != CANCELLED and step.state is StepState.DEAD:
         steps.succeed(order, step.id, step.result or {}, "Printful goes on with it", now)
     if made.status == ON_HOLD:
         # One that the owner dealt with is told again only when it is held once more.
         text = f"Printful holds the order: {words}"
         attention.require(order, "print_on_hold", made.number, text, now, again=changed)
+        attention.reword(order, "print_on_hold", made.number, text)
     else:
         attention.resolve(order, "print_on_hold", made.number, now)
     if made.status == CANCELLED and owed:
         text = f"Printful cancelled its order {made.number}: {words}"
-        attention.require(order, "print_cancelled", made.number, text, now)
+        attention.require(order, "print_cancelled", made.number, text, now, again=changed)
+        attention.reword(order, "print_cancelled", made.number, text)
 
 
-def _confirm_again(order: Order, step: Step, made: Print, now: Instant, *, owed: bool) -> None:
-    if step.state is not StepState.DONE or not owed:
+def _confirm_again(order: Order, step: Step, made: Print, now: Instant, *, owed: bool, handled: bool) -> None:
+    done = {StepState.DONE, StepState.CANCELLED} if handled else {StepState.DONE}
+    if step.state not in done or not owed:
         return
     made.drafts += 1
     if made.drafts > MOST_DRAFTS:

@@ -6,7 +6,7 @@ The number of decimals is Stripe's, because its amounts are the ones we are give
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 ZERO_DECIMAL = frozenset("BIF CLP DJF GNF JPY KMF KRW MGA PYG RWF VND VUV XAF XOF XPF".split())
 THREE_DECIMAL = frozenset("BHD JOD KWD OMR TND".split())
@@ -44,6 +44,11 @@ def to_minor(price: str | Decimal, currency: str) -> int:
     if scaled != scaled.to_integral_value():
         raise ValueError(f"{price} has too many decimals for {currency.upper()} ({decimals(currency)} allowed)")
     return int(scaled)
+
+
+def nearest_minor(price: Decimal, currency: str) -> int:
+    """`to_minor`, rounded, for amounts that somebody else counts finer than the currency has it."""
+    return int(price.scaleb(decimals(currency)).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def plain(amount: int, currency: str) -> str:

@@ -101,6 +101,8 @@ def update(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant
         held = _check(order, facts, catalogue, now)
         if order.payment_status in DELIVERED_FOR and not held:
             planning.plan_sale(order, catalogue, now)
+    if order.payment_status in DELIVERED_FOR and before not in DELIVERED_FOR:
+        delivery.owed_again(order, now)
     _refunds(order, catalogue, refunded_before, now, cause)
     if order.payment_status is PaymentStatus.REFUNDED and before is not PaymentStatus.REFUNDED:
         _call_off(order, catalogue, now)

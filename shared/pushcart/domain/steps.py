@@ -153,20 +153,28 @@ def retry(order: Order, step_id: str, now: Instant) -> None:
 def again(order: Order, step_id: str, why: str, now: Instant) -> None:
     """What was done has come undone at its provider: the step runs once more."""
     step = require(order, step_id)
-    if step.state is not StepState.DONE:
+    if step.state not in (StepState.DONE, StepState.CANCELLED):
         return
     step.state, step.due_at, step.done_at = StepState.DUE, now, None
     step.attempts = step.deferrals = 0
     order.note(now, why, step.id)
 
 
-def undone(order: Order, step_id: str, reason: str, now: Instant) -> None:
+def undone(order: Order, step_id: str, reason: str, now: Instant, *, handled: bool = False) -> None:
     """What was done has failed at its provider after all: the step is dead, and the owner has to look."""
     step = require(order, step_id)
-    if step.state is not StepState.DONE:
+    if step.state is not StepState.DONE and not (handled and step.state is StepState.CANCELLED):
         return
     step.error = reason
     _die(order, step, reason, now, f"{step.id} has come undone: {reason}")
+
+
+def reword(order: Order, step_id: str, reason: str) -> None:
+    """A dead step's reason in better words, when its provider gives them after the fact."""
+    step = require(order, step_id)
+    if step.state is StepState.DEAD:
+        step.error = reason
+        attention.reword(order, "dead_step", step.id, _undoable(step, reason))
 
 
 def resend(order: Order, step_id: str, now: Instant) -> str:
@@ -308,6 +316,8 @@ def _die(order: Order, step: Step, reason: str, now: Instant, note: str = "") ->
     order.note(now, note or f"{step.id} gave up at attempt {step.attempts}: {reason}", step.id)
     # A mail about a mail that cannot be sent would never end; a cart that was left is no trouble of the owner's.
     if step.phase not in (Phase.ATTENTION, Phase.REMINDER):
-        attention.require(
-            order, "dead_step", step.id, f"The step {step.id} could not be done: {reason}", now, again=True
-        )
+        attention.require(order, "dead_step", step.id, _undoable(step, reason), now, again=True)
+
+
+def _undoable(step: Step, reason: str) -> str:
+    return f"The step {step.id} could not be done: {reason}"

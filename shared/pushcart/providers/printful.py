@@ -6,6 +6,7 @@ Why v1: version 2 cannot order a store's own products (sync variants).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -63,7 +64,7 @@ class Printful:
     def order(self, reference: str) -> PrintFacts | None:
         """The order with this number, or with `@` and this `external_id`; None when Printful has none."""
         found = self.read(reference)
-        return None if found is None else facts(found)
+        return None if found is None else shapes.facts(found)
 
     def read(self, reference: str) -> shapes.Order | None:
         """As `order`, in Printful's words, which also say what was ordered."""
@@ -100,13 +101,13 @@ class Printful:
         # https://developers.printful.com/docs/#operation/createOrder
         made = self._order("POST", "/orders", json=body, query={"confirm": 1})
         _is(made, f"@{external_id}")
-        return facts(made)
+        return shapes.facts(made)
 
     def confirm(self, number: str) -> PrintFacts:
         """Has the order made that is a draft or has failed: https://developers.printful.com/docs/#operation/confirmOrderById"""
         made = self._order("POST", f"/orders/{number}/confirm")
         _is(made, number)
-        return facts(made)
+        return shapes.facts(made)
 
     def page(self, offset: int, limit: int = 100) -> Page:
         """`limit` (at most 100) orders, newest first, after the first `offset`."""
@@ -185,14 +186,6 @@ class Printful:
             raise ProviderBusy(NAME, "we ask too often", status=RATE_WARNING, retry_after=BUSY_WAIT) from refusal
 
 
-def facts(order: shapes.Order) -> PrintFacts:
-    """The order in our words; `ProviderUnavailable` when it holds an amount that its currency cannot have."""
-    try:
-        return shapes.facts(order)
-    except ValueError as error:
-        raise ProviderUnavailable(NAME, f"order {order.id} cannot be read: {error}") from None
-
-
 def connect(config: Config, clock: Clock, calls_per_minute: int) -> Printful:
     """A client with the function's settings. Printful allows an account 120 calls a minute; this is one's share."""
     http = Http(
@@ -226,13 +219,8 @@ def news(type: str, data: Mapping[str, Any], at: Instant | None = None) -> Print
 
 
 def _refunded(amount: Any, order: shapes.Order) -> int | None:
-    text = _part(str(amount), shapes.Amount)
-    if text is None or order.costs is None or order.costs.currency is None:
-        return None
-    try:
-        return money.to_minor(text, order.costs.currency)
-    except ValueError:
-        return None
+    text, costs = _part(str(amount), shapes.Amount), shapes.costs_of(order)
+    return None if text is None or costs is None else money.nearest_minor(Decimal(text), costs.currency)
 
 
 def _part(value: Any, shape: Any) -> Any:

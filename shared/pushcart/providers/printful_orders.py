@@ -18,7 +18,7 @@ from pushcart.domain.order import Line
 from pushcart.domain.parcels import ARCHIVED, CANCELLED, DRAFT, FAILED, FULFILLED, ON_HOLD, PrintFacts, external_id
 from pushcart.errors import BadRequest, ProviderRefused, ProviderUnavailable
 from pushcart.providers import printful_shapes as shapes
-from pushcart.providers.printful import NAME, Printful, facts
+from pushcart.providers.printful import NAME, Printful
 from pushcart.providers.printful_recipient import recipient
 from pushcart.providers.request import order_of
 from pushcart.stepcall import OrderView, StepAnswer, StepRequest
@@ -81,7 +81,7 @@ class PrintOrders:
                 f"order {found.id} stands there as {name}, but with other items than were sold; look at who made it,"
                 " and order these by hand",
             )
-        return facts(found)
+        return shapes.facts(found)
 
     def _place(
         self, name: str, order: OrderView, lines: list[Line], items: list[dict[str, Any]], shipping: str | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -94,7 +95,10 @@ class Shipment(msgspec.Struct):
 
 
 class Order(msgspec.Struct):
-    """One order. What could not be matched with a product of the store's is among `incomplete_items`."""
+    """One order. What could not be matched with a product of the store's is among `incomplete_items`.
+
+    `costs` are for the owner to know: what cannot be read of them must not hide the order (see `costs_of`).
+    """
 
     id: Id
     status: Annotated[str, Meta(min_length=1, max_length=40)]
@@ -102,7 +106,7 @@ class Order(msgspec.Struct):
     external_id: str | int | None = None
     updated: Seconds | None = None
     error: Any = None
-    costs: Costs | None = None
+    costs: Any = None
     items: list[Item] | None = None
     incomplete_items: list[Item] | None = None
     shipments: list[Shipment] | None = None
@@ -147,7 +151,7 @@ class WebhookAnswer(msgspec.Struct):
 
 
 def facts(order: Order) -> PrintFacts:
-    """The order in our words. ValueError for an amount that its currency cannot have."""
+    """The order in our words."""
     return PrintFacts(
         number=str(order.id),
         external_id=order.name,
@@ -155,7 +159,7 @@ def facts(order: Order) -> PrintFacts:
         created_at=from_timestamp(order.created),
         updated_at=from_timestamp(order.created if order.updated is None else order.updated),
         error=words(order.error),
-        costs=costs(order.costs),
+        costs=costs_of(order),
         pieces=_pieces([*(order.items or ()), *(order.incomplete_items or ())]),
         parcels=[parcel(shipment, order) for shipment in order.shipments or ()],
     )
@@ -164,19 +168,22 @@ def facts(order: Order) -> PrintFacts:
 def _pieces(items: list[Item]) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for item in items:
-        if item.sync_variant_id:
-            counts[str(item.sync_variant_id)] += item.quantity
+        counts[str(item.sync_variant_id or f"variant-{item.variant_id}")] += item.quantity
     return dict(counts)
 
 
-def costs(given: Costs | None) -> parcels.Costs | None:
-    """The costs in minor units, or None until Printful knows them. ValueError as `money.to_minor`."""
+def costs_of(order: Order) -> parcels.Costs | None:
+    """The costs in minor units, rounded where Printful counts finer; None while it does not know them."""
+    try:
+        given = msgspec.convert(order.costs, Costs | None)
+    except msgspec.ValidationError:
+        return None
     if given is None or given.currency is None or given.total is None:
         return None
     currency = given.currency.upper()
 
     def minor(amount: Amount | None) -> int:
-        return money.to_minor(amount or "0", currency)
+        return money.nearest_minor(Decimal(amount or "0"), currency)
 
     return parcels.Costs(
         currency=currency,

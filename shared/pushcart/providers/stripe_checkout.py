@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from pushcart.clock import from_instant
 from pushcart.domain import money
 from pushcart.domain.cart import Rules
@@ -16,7 +18,7 @@ from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.order import Intent, Line, Order
 from pushcart.domain.selling import ShippingRate
 from pushcart.errors import CartRefused, ProviderRefused
-from pushcart.providers.stripe_payments import ITEM_KEY, ORDER_KEY, SKU_KEY, StripePayments
+from pushcart.providers.stripe_payments import ITEM_KEY, OPTIONS_KEY, ORDER_KEY, SKU_KEY, StripePayments
 from pushcart.providers.ways import Opened, cancelled_url, thank_you_url
 
 #: https://docs.stripe.com/js/appendix/supported_locales
@@ -24,6 +26,9 @@ LOCALES = frozenset(
     "bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl pt pt-BR ro ru sk sl "
     "sv th tr vi zh zh-HK zh-TW".split()
 )
+
+#: Letters in a value of metadata: https://docs.stripe.com/metadata#data
+LONGEST_NOTE = 500
 
 
 class StripeCheckout:
@@ -116,10 +121,14 @@ def session_params(order: Order, intent: Intent, catalogue: Catalogue, site: str
 
 
 def _line(line: Line, tax: str | None) -> dict[str, Any]:
+    noted = {SKU_KEY: line.sku, ITEM_KEY: line.id}
+    options = msgspec.json.encode(line.options).decode()
+    if line.options and len(options) <= LONGEST_NOTE:
+        noted[OPTIONS_KEY] = options
     price: dict[str, Any] = {
         "currency": str(line.unit_currency).lower(),
         "unit_amount": line.unit_amount,
-        "product_data": {"name": line.name[:250], "metadata": {SKU_KEY: line.sku, ITEM_KEY: line.id}},
+        "product_data": {"name": line.name[:250], "metadata": noted},
     }
     if tax:
         price["tax_behavior"] = tax

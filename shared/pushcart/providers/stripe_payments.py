@@ -43,10 +43,11 @@ EXPAND = ["line_items.data.price.product", "payment_intent.latest_charge"]
 #: Stripe takes up to 100 line items in a session; a list that goes on and on must not keep a worker for ever.
 MOST_LINES = 300
 
-#: Where our checkout notes the order's id, and the sku and the number of a line it made up itself.
+#: Where our checkout notes the order's id, and the sku, the number and the choice of a line it made up itself.
 ORDER_KEY = "pushcart_order"
 SKU_KEY = "pushcart_sku"
 ITEM_KEY = "pushcart_item"
+OPTIONS_KEY = "pushcart_options"
 
 #: Seconds to wait for a rate limit that does not say how long; Stripe counts by the second.
 BUSY_WAIT = 2
@@ -267,4 +268,13 @@ def _line(line: LineItem) -> Line:
         product_id=product.id if product else price.product,
         sku=noted.get(SKU_KEY),
         item=noted.get(ITEM_KEY),
+        options=_options(noted.get(OPTIONS_KEY)),
     )
+
+
+def _options(noted: Any) -> dict[str, str]:
+    """What the buyer chose, as our checkout noted it: all there is of it when the order itself was lost."""
+    try:
+        return msgspec.json.decode(noted or "{}", type=dict[str, str])
+    except (msgspec.DecodeError, TypeError):
+        return {}

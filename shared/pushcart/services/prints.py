@@ -18,6 +18,7 @@ from pushcart.domain.event import InboxEvent
 from pushcart.domain.order import Order
 from pushcart.domain.parcels import PrintFacts, PrintNews, order_of
 from pushcart.repositories import Orders
+from pushcart.services.intake import ORDER_ID
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class Prints:
         delivery.update(order, facts, self._catalogue(), now)
 
     def _find(self, name: Any) -> Order | None:
-        if not isinstance(name, str):
+        if not isinstance(name, str) or not ORDER_ID.fullmatch(name):
             return None
         found = self._orders.get(name)
         inner = order_of(name)

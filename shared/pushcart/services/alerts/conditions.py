@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
+import msgspec
+
 from pushcart import commands
 from pushcart.clock import Instant, later, seconds_between
 from pushcart.domain.catalogue import STEP_TYPES
@@ -27,7 +29,7 @@ HEARTBEAT_AGE = 180
 KEY_WARNS, KEY_URGENT = 14, 2
 
 #: The most events that one look reads.
-MOST_EVENTS = 1_000
+MOST_EVENTS, PAGE = 1_000, 25
 
 _GIB, _MIB = 1 << 30, 1 << 20
 
@@ -43,15 +45,9 @@ class DiskUsage(NamedTuple):
 def of_events(store: Store, now: Instant) -> list[Condition]:
     """Events that wait too long, and those that were given up; by who sent them."""
     found = []
-    late = store.find(
-        "inbox",
-        equal={"status": str(EventStatus.PENDING)},
-        order_by="received_at",
-        until=later(now, -LATE),
-        limit=MOST_EVENTS,
-    )
+    late = _events_of(store, EventStatus.PENDING, until=later(now, -LATE))
     for source, events in _by_source(late).items():
-        urgent = any(event["alarm"] for event in events) or seconds_between(events[0]["received_at"], now) >= TOO_LATE
+        urgent = any(event.alarm for event in events) or seconds_between(events[0].received_at, now) >= TOO_LATE
         found.append(
             Condition(
                 id=f"unapplied.{source}",
@@ -63,13 +59,7 @@ def of_events(store: Store, now: Instant) -> list[Condition]:
                 lasts=LASTS,
             )
         )
-    given_up = store.find(
-        "inbox",
-        equal={"status": str(EventStatus.DEAD)},
-        order_by="received_at",
-        descending=True,
-        limit=MOST_EVENTS,
-    )
+    given_up = _events_of(store, EventStatus.DEAD)
     for source, events in _by_source(given_up).items():
         found.append(
             Condition(
@@ -85,14 +75,36 @@ def of_events(store: Store, now: Instant) -> list[Condition]:
     return found
 
 
-def _by_source(events: list[dict]) -> dict[str, list[dict]]:
-    found: dict[str, list[dict]] = defaultdict(list)
-    for event in events:
-        found[event["source"]].append(event)
+class _Event(msgspec.Struct):
+    """The part of an event that is looked at here; its body may be large."""
+
+    id: str
+    source: str
+    received_at: Instant
+    alarm: bool = False
+
+
+def _events_of(store: Store, status: EventStatus, until: Instant | None = None) -> list[_Event]:
+    """The oldest with this status, received before `until`; read a few at a time, for the memory of their bodies."""
+    found: list[_Event] = []
+    while len(found) < MOST_EVENTS:
+        after = (found[-1].received_at, found[-1].id) if found else None
+        equal = {"status": str(status)}
+        page = store.find("inbox", equal=equal, order_by="received_at", until=until, after=after, limit=PAGE)
+        found += [msgspec.convert(document, _Event) for document in page]
+        if len(page) < PAGE:
+            break
     return found
 
 
-def _events(events: list[dict]) -> str:
+def _by_source(events: list[_Event]) -> dict[str, list[_Event]]:
+    found: dict[str, list[_Event]] = defaultdict(list)
+    for event in events:
+        found[event.source].append(event)
+    return found
+
+
+def _events(events: list[_Event]) -> str:
     return "1 event was" if len(events) == 1 else f"{len(events)} events were"
 
 

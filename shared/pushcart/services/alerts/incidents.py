@@ -41,6 +41,10 @@ _SECRET = re.compile(
 )
 
 
+#: An answered incident is told again when there is so many times as much of it.
+MUCH_MORE = 5
+
+
 class State(StrEnum):
     """`ending` is over, but the owner has still to hear so."""
 
@@ -105,6 +109,7 @@ class Incident(msgspec.Struct, kw_only=True):
     ends_at: Instant | None = None
     ended_at: Instant | None = None
     answered_at: Instant | None = None
+    answered_count: int = 1
     note: str = ""
     told_level: Level | None = None
     told_at: Instant | None = None
@@ -146,11 +151,14 @@ class Incidents:
                 return
             incident = self.get(incident.id)
 
-    def expire(self) -> None:
-        """Ends what nobody has seen for as long as it lasts. To be called after everything was looked at."""
+    def expire(self, spared: tuple[str, ...] = ()) -> None:
+        """Ends what nobody has seen for as long as it lasts. To be called after everything was looked at.
+
+        `spared` are the ids' beginnings of what could not be looked at.
+        """
         now = to_instant(self._clock())
         for incident in self.open():
-            if incident.ends_at is not None and incident.ends_at <= now:
+            if incident.ends_at is not None and incident.ends_at <= now and not incident.id.startswith(spared):
                 _end(incident, now)
                 self.save(incident)  # one that was seen meanwhile is not over
 
@@ -164,6 +172,7 @@ class Incidents:
             if incident.state is not State.OPEN:
                 raise Conflict(f"The alert {id} is over; there is nothing to answer.")
             incident.answered_at, incident.note, incident.telling = to_instant(self._clock()), note, None
+            incident.answered_count = incident.count
             if incident.lasts is None:
                 incident.state, incident.ended_at = State.OVER, incident.answered_at
 
@@ -260,6 +269,9 @@ def _refresh(incident: Incident, seen: Condition, now: Instant) -> bool:
         incident.flaps += 1
     if seen.level.rank > incident.level.rank:
         incident.answered_at, incident.escalated_at = None, None
+    if incident.answered_at and seen.count > MUCH_MORE * incident.answered_count:
+        # What the owner had in hand was something smaller.
+        incident.answered_at, incident.escalated_at, incident.told_level = None, None, None
     for name in ("level", "what", "means", "command", "orders", "count", "lasts"):
         setattr(incident, name, getattr(seen, name))
     changed = msgspec.structs.asdict(incident) != before

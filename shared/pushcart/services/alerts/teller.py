@@ -244,7 +244,7 @@ class Teller:
 def _mailed_already(batch: Sequence[Incident], kind: Kind, targets: Sequence[Address]) -> bool:
     """Whether the owner has a mail about each, and there is nowhere else to tell it."""
     by_themselves = all(incident.id.partition(".")[0] in MAILED for incident in batch)
-    return by_themselves and not targets and kind not in (Kind.REMINDER, Kind.ESCALATION)
+    return by_themselves and not targets and kind is Kind.NEW
 
 
 def _told(incident: Incident, told: Incident, kind: Kind, now: Instant) -> None:

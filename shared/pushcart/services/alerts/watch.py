@@ -101,7 +101,7 @@ class Watch:
             for condition in seen:
                 self._incidents.see(condition)
             if whole:
-                self._incidents.expire()
+                self._incidents.expire(spared=self._unseen(now))
             wrong = len(seen)
             there = True
         except StoreUnavailable as error:
@@ -120,12 +120,11 @@ class Watch:
     def _look(self, now: Instant) -> tuple[list[Condition], bool]:
         """What is wrong, and whether everything could be looked at: only then may what was not seen be over."""
         zone = ZoneInfo(self._catalogue().shop.timezone)
-        last = self._heartbeats.last(JOB)
         looks: dict[str, Callable[[], list[Condition]]] = {
             "orders": partial(conditions_orders.of_orders, self._store, now, zone),
             "events": partial(conditions.of_events, self._store, now),
             "providers": partial(conditions.of_providers, self._store, now),
-            "heartbeat": partial(conditions.of_heartbeat, last["at"] if last else None, now, self._started),
+            "heartbeat": partial(conditions.of_heartbeat, self._last_beat(), now, self._started),
             "disks": self._disks,
             "keys": lambda: conditions.of_keys(self._settings().keys, self._clock(), zone),
         }
@@ -140,6 +139,17 @@ class Watch:
                 log.exception("the watch could not look at %s", name)
                 whole = False
         return seen, whole
+
+    def _unseen(self, now: Instant) -> tuple[str, ...]:
+        """The ids' beginnings of what nobody can have seen just now, so that it is not over for that."""
+        if seconds_between(self._started, now) <= conditions.HEARTBEAT_AGE:
+            return ("",)  # nobody has been waited for long enough yet
+        missed = conditions.of_heartbeat(self._last_beat(), now, self._started)
+        return ("doctor.", f"{JOB}.") if missed else ()
+
+    def _last_beat(self) -> Instant | None:
+        last = self._heartbeats.last(JOB)
+        return last["at"] if last else None
 
     def _disks(self) -> list[Condition]:
         return conditions.of_disks(self._usage, self._folders)

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from pushcart.clock import Clock, to_instant
+from pushcart.crash import Point, point
 from pushcart.domain.order import Order
 from pushcart.domain.payment import RECEIVED
 from pushcart.errors import BadRequest, ProviderRefused, WrongMode
@@ -99,9 +100,11 @@ class _Walk:
             window.after = listed.last
             if ended:
                 place.at, place.window = window.lte, None
+            point(Point.PAGE_TAKEN)
             if not self._cursors.write(self._name, msgspec.to_builtins(place), version):
                 log.warning("another run has gone on with %s", self._name)
                 return False
+            point(Point.CURSOR_MOVED)
             version += 1
             if ended:
                 return True
@@ -153,7 +156,7 @@ class StripeCatchUp:
             found.gap, place = True, Place(at=now - EVENTS_KEPT)
             log.warning("the last look at Stripe's events is longer ago than Stripe keeps them")
         # A clock that was set back must not open a window that ends before it begins.
-        place.window = place.window or Window(min(place.at, now) - OVERLAP, now)
+        place.window = place.window or Window((place.at if place.at <= now else now - AT_FIRST) - OVERLAP, now)
         found.finished = walk.run(place, version, self._events, found, self._event, go_on)
         return found
 
@@ -170,7 +173,7 @@ class StripeCatchUp:
         if place.window is None and 0 <= now - place.at < EVERY:
             found.finished = True
             return found
-        place.window = place.window or Window(min(place.at, now) - LONGEST_OPEN, now)
+        place.window = place.window or Window((place.at if place.at <= now else now - AT_FIRST) - LONGEST_OPEN, now)
         found.finished = walk.run(place, version, self._sessions, found, self._session, go_on)
         return found
 

@@ -15,6 +15,7 @@ import msgspec
 
 from pushcart import commands
 from pushcart.clock import Clock, Instant, from_instant, to_instant
+from pushcart.crash import Point, point
 from pushcart.domain.delivery import print_step
 from pushcart.domain.event import EventStatus
 from pushcart.domain.order import Order
@@ -30,6 +31,9 @@ PRINTS, STRANGE = "printful.orders", "printful.strange"
 
 #: Orders asked for at once; a hundred with all their files can be more than one answer may hold.
 PAGE = 50
+
+#: Pages in one run, so that the recovery gets its share; and orders listed once more, because some may be deleted.
+MOST_PAGES, OVERLAP = 10, 5
 
 #: Seconds between two listings, and how far they go back at most.
 EVERY, FURTHEST = 600, 60 * 86_400
@@ -83,12 +87,11 @@ class PrintCatchUp:
     def run(self, found: Found, go_on: Callable[[], bool]) -> Found:
         """Lists what may have changed, unless that was done a moment ago, and looks at what is strange.
 
-        A listing that is cut off begins anew at the next run: what it took in is known by then. Raises the
-        `ProviderError`s.
+        A listing that is cut off goes on at the next run where it was. Raises the `ProviderError`s.
         """
         kept = self._cursors.read(PRINTS) or {}
         now = int(self._clock().timestamp())
-        if not 0 <= now - kept.get("listed_at", 0) < EVERY:
+        if kept.get("walk") or not 0 <= now - kept.get("listed_at", 0) < EVERY:
             self._list(kept, now, found, go_on)
         else:
             found.finished = True
@@ -96,30 +99,35 @@ class PrintCatchUp:
         return found
 
     def _list(self, kept: dict[str, Any], now: int, found: Found, go_on: Callable[[], bool]) -> None:
-        until = max(kept.get("open_since", 0), now - FURTHEST)
-        offset, oldest_open, newest = 0, now, kept.get("newest", "")
-        strange: list[PrintFacts] = []
-        while True:
-            page = self._printer.page(offset, PAGE)
+        since = kept.get("open_since", 0) if kept.get("listed_at", 0) <= now else 0  # the clock was ahead
+        fresh = {"offset": 0, "until": max(since, now - FURTHEST), "oldest_open": now, "began": now}
+        walk, version = kept.get("walk") or fresh, kept.get("version", 0)
+        for _ in range(MOST_PAGES):
+            page = self._printer.page(walk["offset"], PAGE)
+            strange: list[PrintFacts] = []
             for facts in page.items:
                 created = _seconds(facts.created_at)
-                if created < until:
+                if created < walk["until"]:
                     continue
-                newest = max(newest, facts.created_at)
-                oldest_open = oldest_open if facts.status in ENDED else min(oldest_open, created)
                 if not self._take(facts, found):
                     strange.append(facts)
-            offset += PAGE
+                elif facts.status not in ENDED:
+                    walk["oldest_open"] = min(walk["oldest_open"], created)
+            note_strange(self._cursors, strange, now)
+            walk["offset"] += PAGE
             found.skipped += page.odd
-            last = offset >= page.total or (bool(page.items) and _seconds(page.items[-1].created_at) < until)
-            if last or not go_on():
-                break
-        note_strange(self._cursors, strange, now)
-        if last:
-            # A day more: the next listing sees how those ended that were open, and those placed meanwhile.
-            values = {"open_since": oldest_open - 86_400, "newest": newest, "listed_at": now}
-            self._cursors.write(PRINTS, values, kept.get("version", 0))
-            found.finished = True
+            last = walk["offset"] >= page.total or (
+                bool(page.items) and _seconds(page.items[-1].created_at) < walk["until"]
+            )
+            going = {**kept, "walk": {**walk, "offset": max(walk["offset"] - OVERLAP, 0)}}
+            done = {"open_since": walk["oldest_open"] - 86_400, "listed_at": walk["began"]}
+            point(Point.PAGE_TAKEN)
+            if not self._cursors.write(PRINTS, done if last else going, version) or last:
+                found.finished = last
+                return
+            version += 1
+            if not go_on():
+                return
 
     def _take(self, facts: PrintFacts, found: Found) -> bool:
         """Has the order read again that says something else; False when no order of ours asked for this print."""
@@ -195,8 +203,16 @@ def note_strange(cursors: Cursors, found: Iterable[PrintFacts], now: int) -> Non
     kept = cursors.read(STRANGE)
     known = {number: one for number, one in _strange(kept or {}).items() if one.since > now - REMEMBERED}
     new = {facts.number: Strange(now, facts.external_id) for facts in found if facts.number not in known}
-    if new and len(known) < MOST_STRANGE:
-        cursors.write(STRANGE, {"orders": msgspec.to_builtins(known | new)}, kept["version"] if kept else 0)
+    if new:
+        cursors.write(STRANGE, {"orders": msgspec.to_builtins(_fitting(known | new))}, kept["version"] if kept else 0)
+
+
+def _fitting(known: dict[str, Strange]) -> dict[str, Strange]:
+    """As many as may be remembered: the oldest that were told make room, then the newest wait."""
+    if len(known) <= MOST_STRANGE:
+        return known
+    by_need = sorted(known.items(), key=lambda item: (item[1].told, -item[1].since if item[1].told else item[1].since))
+    return dict(by_need[:MOST_STRANGE])
 
 
 def strange_conditions(numbers: list[str]) -> list[Condition]:
@@ -213,7 +229,7 @@ def _condition(numbers: list[str]) -> Condition:
         id=f"strange_print.{numbers[0]}",
         level=Level.CRITICAL,
         what=what if several else f"Printful has the order {named}, which no order of the shop asked for.",
-        means="Somebody with your Printful key or login may be ordering at your cost. No buyer is concerned.",
+        means="If you did not place it there yourself, somebody with your Printful key or login orders at your cost.",
         command=commands.recover(),
         count=len(numbers),
     )

@@ -6,6 +6,7 @@ Each part is by itself: a provider that is busy or silent ends its own part, and
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds that one slice of a recovery may take.
 SLICE = 10.0
+
+#: Runs in a row that a part may fail, busy or silent, until the owner hears of it.
+PATIENCE = 60
 
 #: Seconds after which a refusal that is not seen again is over; Printful is asked every ten minutes.
 LASTS = 1800
@@ -50,6 +54,7 @@ class CatchUp:
         self._incidents = incidents
         self._gateway = gateway
         self._asked = False
+        self._failed_in_a_row: Counter[str] = Counter()
 
     def run(self, go_on: Callable[[], bool]) -> dict[str, Any]:
         """Everything that is due, as long as `go_on` says so; Stripe's events are looked at in any case.
@@ -92,12 +97,15 @@ class CatchUp:
         except PushcartError as error:
             log.warning("%s: %s", name, error.message)
             brought["errors"][name] = error.message
-            if isinstance(error, ProviderRefused):
+            self._failed_in_a_row[name] += 1
+            if isinstance(error, ProviderRefused) or self._failed_in_a_row[name] >= PATIENCE:
                 self._incidents.see(_refused(name, error.message))
         except Exception as error:
             log.exception("%s: a mistake of ours", name)
             brought["errors"][name] = why = f"a mistake in Pushcart ({type(error).__name__}); see catch-up's log"
             self._incidents.see(_refused(name, why))
+        else:
+            self._failed_in_a_row.pop(name, None)
         finally:
             kick(self._gateway, found.events)
         brought["events"] += len(found.events)
@@ -105,7 +113,7 @@ class CatchUp:
 
 
 def _refused(part: str, why: str) -> Condition:
-    """What no later run will cure by itself; one that is only busy or silent is tried again, and told of elsewhere."""
+    """What no later run will cure by itself, or has not for an hour."""
     return Condition(
         id=f"catch-up.{part.replace(' ', '-')}",
         level=Level.WARNING,

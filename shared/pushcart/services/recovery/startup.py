@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from pushcart.clock import Clock, Instant, seconds_between, to_instant
+from pushcart.crash import Point, point
 from pushcart.errors import BadRequest
 from pushcart.repositories import Cursors
 from pushcart.services.alerts.incidents import Incidents
@@ -91,6 +92,7 @@ class StartUp:
                 report.finished_at = to_instant(self._clock())
                 alarm(report.by_hand, self._incidents)
                 log.info("recovery finished: %s", report.counts or "nothing found")
+            point(Point.SLICE_DONE)
             if not self._write(report, version):
                 return False  # another run has gone on with it
             version += 1

@@ -10,7 +10,7 @@ import msgspec
 
 from pushcart.clock import Instant, from_instant, from_timestamp
 from pushcart.domain.order import Attention, Order, Payment, PaymentStatus
-from pushcart.domain.parcels import Print
+from pushcart.domain.parcels import CANCELLED, Print
 from pushcart.domain.payment import RECEIVED
 from pushcart.store import Store
 
@@ -109,7 +109,7 @@ def held(order: Order | _Order) -> Held:
         status=order.payment_status,
         session=order.session_id,
         paid_twice=twice,
-        prints=tuple(one.number for one in order.prints),
+        prints=tuple(one.number for one in order.prints if not one.let_go and one.status != CANCELLED),
         **(money if payment else {}),  # type: ignore[arg-type]
     )
 
