@@ -7,6 +7,7 @@ import pytest
 
 from pushcart.clock import to_instant
 from pushcart.domain.event import InboxEvent
+from pushcart.domain.order import PaymentStatus
 from pushcart.errors import ProviderBusy
 from pushcart.services.catchup.payments import Found
 from pushcart.services.catchup.prints import EVERY, PAGE, PRINTS, STRANGE_AT_MOST, STRANGE_FOR
@@ -130,6 +131,18 @@ def test_a_rate_limit_in_the_middle_is_no_loss_the_next_run_goes_on_where_it_was
     shop.printer.limit.allowed = None
     assert len(run(shop).events) == 20
     assert "walk" not in shop.cursors.read(PRINTS)
+
+
+def test_the_print_of_an_order_that_was_refunded_before_it_was_known_again_is_not_strange(shop):
+    def never_planned(order):
+        order.steps, order.planned, order.payment_status = [], False, PaymentStatus.REFUNDED
+
+    order = shop.order(mug(1))
+    shop.orders.change(order.id, never_planned)
+    shop.printer.orders.append(printed(7, order.id))
+    assert run(shop).events == []
+    run(shop, STRANGE_AT_MOST)
+    assert shop.told() == []
 
 
 def test_more_orders_than_the_rate_allows_at_once_are_listed_over_several_runs_and_the_strange_ones_told(shop):

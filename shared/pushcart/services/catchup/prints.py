@@ -18,7 +18,7 @@ from pushcart.clock import Clock, Instant, from_instant, to_instant
 from pushcart.crash import Point, point
 from pushcart.domain.delivery import print_step
 from pushcart.domain.event import EventStatus
-from pushcart.domain.order import Order
+from pushcart.domain.order import Order, PaymentStatus
 from pushcart.domain.parcels import ARCHIVED, ENDED, FULFILLED, PrintFacts, order_of
 from pushcart.repositories import Cursors, Inbox, Orders
 from pushcart.services.alerts.incidents import Condition, Incidents, Level
@@ -169,9 +169,17 @@ def find(name: str | None, orders: Orders) -> Order | None:
         return None
     for id in dict.fromkeys((name, order_of(name))):
         order = orders.get(id) if id else None
-        if order is not None and print_step(order, name) is not None:
+        if order is not None and (print_step(order, name) is not None or _never_planned(order)):
             return order
     return None
+
+
+def _never_planned(order: Order) -> bool:
+    """Whether the money had gone back when this order was first heard of, as after the loss of a store.
+
+    What it asked for cannot be told from its steps then; its number is its own all the same.
+    """
+    return not order.planned and order.payment_status in (PaymentStatus.REFUNDED, PaymentStatus.DISPUTED)
 
 
 def order_for(facts: PrintFacts, orders: Orders) -> Order | None:
@@ -180,7 +188,9 @@ def order_for(facts: PrintFacts, orders: Orders) -> Order | None:
 
 
 def difference(order: Order, facts: PrintFacts) -> str | None:
-    """In a few words, what Printful says and our order does not; None when both say the same."""
+    """In a few words, what Printful says and our order does not; None when both say the same, or nothing is owed."""
+    if print_step(order, facts.external_id) is None:
+        return None
     ours = next((one for one in order.prints if one.number == facts.number), None)
     if ours is None:
         return "the order does not know that it was placed"
