@@ -12,15 +12,11 @@ from typing import Any
 from pushcart import clock as clocks
 from pushcart import shapes
 from pushcart.config import Config, Reads
-from pushcart.errors import BadSignature, MethodNotAllowed, NotFound, PushcartError, TooLarge
-from pushcart.gateway import Gateway, Hints
+from pushcart.errors import MethodNotAllowed, NotFound
 from pushcart.providers import paylinks
-from pushcart.repositories import Counters, Inbox
-from pushcart.services.alerts.incidents import Incidents
-from pushcart.services.alerts.signatures import SignatureAlarm
-from pushcart.services.metrics.acktimes import AckTimes
-from pushcart.services.notifications import Notifications, Receipt
-from pushcart.store import connect
+from pushcart.services import webhook
+from pushcart.services.notifications import Notifications
+from pushcart.services.webhook import Receipt, Webhook
 
 log = logging.getLogger(__name__)
 
@@ -28,64 +24,26 @@ log = logging.getLogger(__name__)
 PROVIDER = paylinks.provider("autopay")
 
 READS = Reads(
-    variables=("gateway_url", "stripe_mode", "max_event_bytes", *PROVIDER.variables),
-    needs=("internal-key", "store-url"),
+    variables=(*webhook.VARIABLES, *PROVIDER.variables),
+    needs=webhook.SECRETS,
     may_need=PROVIDER.secrets,
 )
 
-#: Seconds until a hint to order-store counts as lost.
-HINT_TIMEOUT = 5
 
-
-class App:
+class App(Webhook):
     """The function's parts, joined."""
 
     def __init__(self, config: Config, clock: clocks.Clock) -> None:
-        self._config = config
-        self._store = connect(config.secret("store-url"))
-        self._notifications = Notifications(
-            Inbox(self._store),
-            Counters(self._store, clock),
-            clock,
-            PROVIDER(config),
-            livemode=config["stripe_mode"] == "live",
-        )
-        self._gateway = Gateway(
-            config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=HINT_TIMEOUT
-        )
-        self._hints = Hints(self._gateway, "order-store", "/kick")
-        self._alarm = SignatureAlarm(
-            Incidents(self._store, clock), self._gateway, "autopay-webhook", PROVIDER.secrets[0]
-        )
-        self.acks = AckTimes(self._store, "autopay-webhook")
+        super().__init__(config, clock, PROVIDER.secrets[0])
+        self._notifications = Notifications(self.inbox, self.counters, clock, PROVIDER(config), livemode=self.livemode)
 
-    def handle(self, event: Any, context: Any) -> dict[str, Any]:
-        try:
-            receipt = self._receive(event)
-        except PushcartError as error:
-            if isinstance(error, BadSignature):
-                self._alarm.failed()
-            return error.answer(context.log_fields, stranger=True)
-        if receipt.event_ids:
-            context.log_fields["event"] = ", ".join(receipt.event_ids)
-        for event_id in receipt.event_ids:
-            self._hints.send(event_id)
-        return receipt.answer
-
-    def _receive(self, event: Any) -> Receipt:
+    def receive(self, event: Any) -> Receipt:
         if event.method != "POST":
             raise MethodNotAllowed(f"This is where {PROVIDER.name} sends its notifications; it takes POST only.")
-        if len(event.body) > self._config.number("max_event_bytes"):
-            raise TooLarge(f"No notification is larger than {self._config['max_event_bytes']} bytes.")
-        if not in_use(self._config):
+        self.check_size(event, "notification")
+        if not in_use(self.config):
             raise NotFound(f"This shop takes no payments through {PROVIDER.name}.")
         return self._notifications.receive(event.body)
-
-    def close(self) -> None:
-        self._hints.close()
-        self.acks.close()
-        self._gateway.close()
-        self._store.close()
 
 
 def in_use(config: Config) -> bool:
@@ -111,7 +69,7 @@ def start() -> None:
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
     """One call, as the template makes it."""
-    return app.acks.timed(app.handle, event, context)
+    return app.handle(event, context)
 
 
 def stop() -> None:

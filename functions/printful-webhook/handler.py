@@ -12,77 +12,42 @@ from typing import Any
 from pushcart import clock as clocks
 from pushcart import shapes
 from pushcart.config import Config, Reads
-from pushcart.errors import MethodNotAllowed, NotFound, PushcartError, TooLarge, Unauthorised
-from pushcart.gateway import Gateway, Hints
-from pushcart.repositories import Counters, Inbox
-from pushcart.services import print_inbox
-from pushcart.services.alerts.incidents import Incidents
-from pushcart.services.alerts.signatures import SignatureAlarm
-from pushcart.services.metrics.acktimes import AckTimes
+from pushcart.errors import MethodNotAllowed, NotFound, Unauthorised
+from pushcart.services import print_inbox, webhook
 from pushcart.services.print_inbox import PrintInbox
-from pushcart.store import connect
+from pushcart.services.webhook import Receipt, Webhook, received
 
 log = logging.getLogger(__name__)
 
 SECRET = "printful-webhook-secret"
 
 READS = Reads(
-    variables=("gateway_url", "stripe_mode", "max_event_bytes"),
-    needs=("internal-key", "store-url"),
+    variables=webhook.VARIABLES,
+    needs=webhook.SECRETS,
     may_need=(SECRET,),
 )
 
 #: The largest message taken, in bytes: it is not signed, and a flood of them must not fill the store so soon.
 MOST_BYTES = 131_072
 
-#: Seconds until a hint to order-store counts as lost.
-HINT_TIMEOUT = 5
 
-
-class App:
+class App(Webhook):
     """The function's parts, joined."""
 
+    forged = Unauthorised
+
     def __init__(self, config: Config, clock: clocks.Clock) -> None:
-        self._config = config
-        self._store = connect(config.secret("store-url"))
-        self._inbox = PrintInbox(
-            Inbox(self._store), Counters(self._store, clock), clock, livemode=config["stripe_mode"] == "live"
-        )
-        self._gateway = Gateway(
-            config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=HINT_TIMEOUT
-        )
-        self._hints = Hints(self._gateway, "order-store", "/kick")
-        self._alarm = SignatureAlarm(Incidents(self._store, clock), self._gateway, "printful-webhook", SECRET)
-        self.acks = AckTimes(self._store, "printful-webhook")
+        super().__init__(config, clock, SECRET)
+        self._messages = PrintInbox(self.inbox, self.counters, clock, livemode=self.livemode)
 
-    def handle(self, event: Any, context: Any) -> dict[str, Any]:
-        try:
-            event_id = self._receive(event)
-        except PushcartError as error:
-            if isinstance(error, Unauthorised):
-                self._alarm.failed()
-            return error.answer(context.log_fields, stranger=True)
-        if event_id:
-            context.log_fields["event"] = event_id
-            self._hints.send(event_id)
-        return {"statusCode": 200, "body": {"received": True}}
-
-    def _receive(self, event: Any) -> str | None:
-        if not in_use(self._config):
+    def receive(self, event: Any) -> Receipt:
+        if not in_use(self.config):
             raise NotFound("This shop has nothing made by Printful.")
-        print_inbox.verify(event.path.strip("/"), self._config.secret_lines(SECRET))
+        print_inbox.verify(event.path.strip("/"), self.config.secret_lines(SECRET))
         if event.method != "POST":
             raise MethodNotAllowed("This is where Printful sends its messages; it takes POST only.")
-        most = min(MOST_BYTES, self._config.number("max_event_bytes"))
-        if len(event.body) > most:
-            raise TooLarge(f"No message of Printful's is larger than {most} bytes.")
-        return self._inbox.receive(event.body)
-
-    def close(self) -> None:
-        self._hints.close()
-        self.acks.close()
-        self._gateway.close()
-        self._store.close()
+        self.check_size(event, "message of Printful's", MOST_BYTES)
+        return received(self._messages.receive(event.body))
 
 
 def in_use(config: Config) -> bool:
@@ -108,7 +73,7 @@ def start() -> None:
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
     """One call, as the template makes it."""
-    return app.acks.timed(app.handle, event, context)
+    return app.handle(event, context)
 
 
 def shown_path(path: str) -> str:

@@ -5,22 +5,12 @@ Which provider that is, `PayLinks` hides: nothing here knows one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 from pushcart.clock import Clock, to_instant
 from pushcart.crash import Point, point
 from pushcart.domain.event import InboxEvent
 from pushcart.providers.paylinks import Message, Notice, PayLinks
 from pushcart.repositories import Counters, Inbox
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """The ids of the events that are new, and the function's answer that tells the provider so."""
-
-    event_ids: list[str]
-    answer: dict[str, Any]
+from pushcart.services.webhook import Receipt
 
 
 class Notifications:
