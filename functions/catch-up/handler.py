@@ -30,8 +30,8 @@ from pushcart.errors import FunctionFailed, PushcartError
 from pushcart.gateway import Gateway
 from pushcart.providers import printful
 from pushcart.repositories import Heartbeats, Locks
-from pushcart.services.catchup import joined
-from pushcart.services.catchup.joined import Joined
+from pushcart.services.upkeep import joined
+from pushcart.services.upkeep.joined import Joined
 from pushcart.store import connect
 from pushcart.web import Request, Router
 

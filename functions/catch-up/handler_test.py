@@ -12,7 +12,7 @@ from pushcart import auth
 from pushcart.clock import system_clock
 from pushcart.repositories import Locks
 from pushcart.services.alerts.incidents import Incidents
-from pushcart.services.catchup import doctors as catchup_doctors
+from pushcart.services.upkeep import doctors as catchup_doctors
 from pushcart.store import connect
 from support.doctor import examine
 from support.step_calls import INTERNAL_KEY, Context, Event, environment, load_handler

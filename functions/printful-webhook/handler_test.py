@@ -117,7 +117,7 @@ def test_a_repeat_is_acknowledged_and_changes_nothing_whichever_attempt_it_is(
     started: ModuleType, inbox: Inbox, gateway: Wire
 ) -> None:
     for retries in (0, 1, 5):
-        again = dict(reversed([*MESSAGE.items(), ("retries", retries)]))
+        again = dict(reversed({**MESSAGE, "retries": retries}.items()))
         assert post(started, again)["statusCode"] == 200
     started.stop()
     assert len(gateway.seen) == 1

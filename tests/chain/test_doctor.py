@@ -8,12 +8,8 @@ import sqlite3
 import pytest
 
 from local.shop import LocalShop
-from pushcart.services.stripe_inbox import EVENT_TYPES
 from support.command import pushcart, shop_of
-
-INTERNAL = ("checkout", "order-store", "invite-link", "mailing-list", "email-dispatch", "catch-up")
-WEBHOOKS = ("stripe-webhook", "autopay-webhook")
-PRODUCT, PRICE, LINK = "wheel-basics", "price_1PushcartWheelBasics", "plink_1PushcartWheelBasics"
+from support.examining import INTERNAL, WEBHOOKS, examine, wrong
 
 
 @pytest.fixture(scope="module")
@@ -30,28 +26,6 @@ def mended(ill):
     ill.sandbox.world.faults.clear()
 
 
-def examine(shop):
-    """The checks of the functions by (where, name), as the command prints them."""
-    done = pushcart("doctor", "--json", at=shop_of(shop))
-    assert done.code in (0, 1), done.err
-    checks = {(one["where"], one["name"]): one for one in done.json["checks"] if one["where"] != "this machine"}
-    assert checks[("gateway", "answers")]["status"] == "pass"
-    return checks
-
-
-def wrong(shop, status="fail"):
-    """What the functions themselves find wrong, by name: the text and what to do."""
-    found = {}
-    for function in INTERNAL:
-        checks = shop.client.call(function, "/doctor", method="GET")["checks"]
-        found |= {one["name"]: f"{one['text']} | {one['fix']}" for one in checks if one["status"] == status}
-    return found
-
-
-def stripe(shop, object_id):
-    return shop.sandbox.stripe.lookup(object_id)
-
-
 def endpoint(shop):
     (found,) = shop.sandbox.stripe.newest("webhook_endpoint")
     return found
@@ -60,7 +34,7 @@ def endpoint(shop):
 def test_a_shop_in_which_all_is_well_is_all_green(ill):
     checks = examine(ill)
     skipped = {name: one["text"] for (_, name), one in checks.items() if one["status"] == "skip"}
-    assert set(skipped) == {"sells studio-apron"}, "sold by the shop's own checkout alone"
+    assert set(skipped) == {"sells studio-apron", "sells studio-shirt"}, "sold by the shop's own checkout alone"
     assert {one["status"] for one in checks.values()} == {"pass", "skip"}
     assert {where for where, _ in checks} == {"gateway", *WEBHOOKS, *INTERNAL}
     assert {name for where, name in checks if where == "checkout"} == {"clock", "configuration", "store"}
@@ -69,6 +43,9 @@ def test_a_shop_in_which_all_is_well_is_all_green(ill):
     assert expected <= {name for where, name in checks if where == "order-store"}
     assert {f"sells {product.sku}" for product in ill.catalogue.products} <= {name for _, name in checks}
     assert {"discourse", "thinkific", "http", "kit", "sendgrid", "heartbeat"} <= {name for _, name in checks}
+    assert {"printful", "printful webhook"} <= {name for where, name in checks if where == "printful-order"}
+    assert {"store", "alert-urls"} <= {name for where, name in checks if where == "alert"}
+    assert "without the secret of its address" in checks[("printful-webhook", "answers")]["text"]
 
 
 def test_the_doctor_changes_nothing_at_any_provider(ill):
@@ -91,182 +68,6 @@ def test_people_see_a_table_with_what_to_do(ill):
     assert "wrong" in done.words
 
 
-# Stripe
-
-
-def test_a_missing_event_is_named_and_a_star_covers_all(ill):
-    was = list(endpoint(ill)["enabled_events"])
-    try:
-        endpoint(ill)["enabled_events"] = sorted(EVENT_TYPES - {"charge.dispute.created", "refund.failed"})
-        assert "does not get charge.dispute.created, refund.failed" in wrong(ill)["webhook endpoint"]
-        endpoint(ill)["enabled_events"] = ["*"]
-        assert wrong(ill) == {}
-    finally:
-        endpoint(ill)["enabled_events"] = was
-
-
-def test_an_endpoint_of_another_api_version_is_pointed_out(ill):
-    was = endpoint(ill)["api_version"]
-    try:
-        for version, told in (("2020-03-02", "2020-03-02, while"), (None, "the default of your account, while")):
-            endpoint(ill)["api_version"] = version
-            assert told in wrong(ill, "warn")["webhook API version"]
-    finally:
-        endpoint(ill)["api_version"] = was
-
-
-@pytest.mark.parametrize(("field", "value"), [("status", "disabled"), ("livemode", True)])
-def test_an_endpoint_that_is_not_enabled_for_this_mode_is_red(ill, field, value):
-    was = endpoint(ill)[field]
-    try:
-        endpoint(ill)[field] = value
-        assert "not enabled for test payments" in wrong(ill)["webhook endpoint"]
-    finally:
-        endpoint(ill)[field] = was
-
-
-def test_in_test_mode_no_endpoint_is_pointed_out_because_stripe_listen_may_do(ill):
-    was = endpoint(ill)["url"]
-    try:
-        endpoint(ill)["url"] = "https://elsewhere.example/stripe"
-        assert "only while stripe listen forwards them" in wrong(ill, "warn")["webhook endpoint"]
-    finally:
-        endpoint(ill)["url"] = was
-
-
-@pytest.mark.parametrize(
-    ("object_id", "change", "complaint"),
-    [
-        (PRICE, {"unit_amount": 4800}, "it costs 48.00 EUR at Stripe, shop.yml says 49.00 EUR"),
-        (PRICE, {"currency": "pln"}, "it is in PLN, shop.yml says 49.00 EUR"),
-        (PRICE, {"unit_amount": None}, "it has no fixed amount"),
-        (PRICE, {"active": False}, "this price is archived"),
-        (LINK, {"active": False}, "this payment link is switched off"),
-    ],
-)
-def test_what_stripe_sells_otherwise_than_shop_yml_is_red(ill, object_id, change, complaint):
-    found = stripe(ill, object_id)
-    was = dict(found)
-    try:
-        found.update(change)
-        assert f"{object_id}: {complaint}" in wrong(ill)[f"sells {PRODUCT}"]
-    finally:
-        found.update(was)
-
-
-def test_a_link_that_sells_something_else_is_red(ill):
-    lines = ill.sandbox.stripe.lines
-    was = lines[LINK]
-    try:
-        lines[LINK] = lines["plink_1PushcartPlans"]
-        assert f"{LINK}: it sells price_1PushcartPlans and not {PRICE}" in wrong(ill)[f"sells {PRODUCT}"]
-    finally:
-        lines[LINK] = was
-
-
-@pytest.mark.parametrize(("object_id", "kind"), [(PRICE, "price"), (LINK, "payment_link")])
-def test_an_id_that_stripe_does_not_know_is_red(ill, object_id, kind):
-    table = ill.sandbox.stripe._tables[kind]
-    was = table.pop(object_id)
-    try:
-        told = wrong(ill)[f"sells {PRODUCT}"]
-        assert f"No such {kind.replace('_', ' ')}: '{object_id}'" in told
-        assert "correct the id in shop.yml" in told
-    finally:
-        table[object_id] = was
-
-
-def test_a_price_with_an_amount_in_the_shops_currency_counts(ill):
-    """Stripe shows the further currencies of a price only to those who ask for them."""
-    price = stripe(ill, PRICE)
-    was = dict(price)
-    try:
-        price.update(currency="usd", unit_amount=5300)
-        ill.sandbox.stripe.set_currency_option(PRICE, "eur", 4900)
-        assert wrong(ill) == {}
-        ill.sandbox.stripe.set_currency_option(PRICE, "eur", 4800)
-        assert "it costs 48.00 EUR at Stripe" in wrong(ill)[f"sells {PRODUCT}"]
-    finally:
-        price.update(was)
-        ill.sandbox.stripe._currency_options.clear()
-
-
-@pytest.mark.parametrize(
-    ("path", "name", "right"),
-    [
-        ("/webhook_endpoints", "webhook endpoint", "Webhook Endpoints"),
-        ("/prices", f"sells {PRODUCT}", "Prices and Products"),
-        ("/payment_links", f"sells {PRODUCT}", "Payment Links"),
-    ],
-)
-def test_what_a_restricted_key_may_not_read_is_a_warning(ill, path, name, right):
-    ill.sandbox.fault("stripe", "status", status=403, path=path, times=None)
-    assert f"give the key Read on {right}" in wrong(ill, "warn")[name]
-    assert wrong(ill) == {}
-
-
-def test_a_key_that_may_not_read_what_orders_are_made_from_is_red(ill):
-    ill.sandbox.fault("stripe", "status", status=403, path="/(charges|disputes)", times=None)
-    assert "give the key Read on Charges, Disputes" in wrong(ill)["stripe key"]
-
-
-def test_a_key_that_cannot_read_a_payment_as_orders_do_is_red(ill):
-    """What is expanded in a Checkout Session may need a right that listing sessions does not."""
-    ill.sandbox.stripe.open_session(LINK)
-    ill.sandbox.fault("stripe", "status", status=403, path="/checkout/sessions/cs_", times=None)
-    told = wrong(ill)["stripe key"]
-    assert "cannot be read as an order" in told
-    assert "give the key Read on Prices and Products too" in told
-    ill.sandbox.world.faults.clear()
-    assert wrong(ill) == {}
-
-
-def test_a_key_that_stripe_does_not_know_is_red_and_said_once(ill):
-    ill.sandbox.fault("stripe", "status", status=401, times=None)
-    assert set(wrong(ill)) == {"stripe key"}
-    assert "Invalid API Key" in wrong(ill)["stripe key"]
-
-
-def test_a_key_of_the_other_mode_is_red(ill):
-    file = ill.state_dir / "secrets-all" / "stripe-api-key"
-    was = file.read_text()
-    try:
-        file.write_text("sk_live_abcdef")
-        assert "is a key of the other mode" in wrong(ill)["mode"]
-    finally:
-        file.write_text(was)
-
-
-# The other providers
-
-
-@pytest.mark.parametrize(
-    ("provider", "how", "name", "told"),
-    [
-        ("discourse", {"kind": "status", "status": 403}, "discourse", "look at the secret discourse-api-key"),
-        ("discourse", {"kind": "refused"}, "discourse", "failed: ConnectionError"),
-        ("thinkific", {"kind": "status", "status": 404}, "thinkific", "GET /api/public/v1/courses/90210: 404"),
-        ("thinkific", {"kind": "html"}, "thinkific", "the answer is not JSON"),
-        ("kit", {"kind": "status", "status": 401}, "kit", "Kit: "),
-        ("kit", {"kind": "status", "status": 500}, "kit", "500"),
-        ("sendgrid", {"kind": "status", "status": 401}, "sendgrid", "look at the secret sendgrid-api-key"),
-        ("stripe", {"kind": "status", "status": 503}, "stripe key", "look at stripe_url"),
-    ],
-)
-def test_a_provider_that_is_down_or_refuses_us_is_red(ill, provider, how, name, told):
-    how = dict(how)
-    ill.sandbox.fault(provider, how.pop("kind"), times=None, **how)
-    found = wrong(ill)
-    assert set(found) == {name}
-    assert told in found[name]
-
-
-def test_a_rate_limit_is_no_failure(ill):
-    ill.sandbox.fault("discourse", "status", status=429, times=None)
-    assert "ask again in a minute" in wrong(ill, "warn")["discourse"]
-    assert wrong(ill) == {}
-
-
 # The machine, the store, the functions
 
 
@@ -282,6 +83,20 @@ def test_a_missing_secret_is_named_by_the_function_that_needs_it(ill):
         assert found[("mailing-list", "configuration")]["status"] == "pass"
     finally:
         file.write_text(was)
+
+
+def test_without_printfuls_key_what_is_printed_waits_and_who_places_it_says_so(ill):
+    file = ill.state_dir / "secrets-all" / "printful-api-key"
+    was = file.read_text()
+    try:
+        file.write_text("unused")
+        found = examine(ill)
+    finally:
+        file.write_text(was)
+    for name in ("configuration", "printful"):
+        told = found[("printful-order", name)]
+        assert (told["status"], "printful-api-key is missing or empty" in told["text"]) == ("fail", True)
+    assert found[("mailing-list", "configuration")]["status"] == "pass"
 
 
 @pytest.mark.parametrize(
@@ -304,6 +119,25 @@ def test_a_way_to_pay_whose_key_is_not_usable_is_told_by_checkout(ill, secret, t
     assert found[("checkout", "configuration")]["status"] == "fail"
     assert told in found[("checkout", "configuration")]["text"]
     assert found[("autopay-webhook", "answers")]["status"] == webhook
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("my secret telephone", "the secret alert-urls should be lines like critical twilio://"),
+        ("critical twilio://AC1:telephone@1/2", "twilio: Apprise cannot use this address"),
+    ],
+)
+def test_an_address_for_alerts_that_reaches_nobody_is_red_and_not_repeated(ill, text, told):
+    file = ill.state_dir / "secrets-all" / "alert-urls"
+    was = file.read_text()
+    try:
+        file.write_text(text)
+        found = [one for (where, _), one in examine(ill).items() if where == "alert"]
+    finally:
+        file.write_text(was)
+    assert any(told in one["text"] for one in found if one["status"] == "fail")
+    assert not any("telephone" in one["text"] for one in found)
 
 
 def test_a_store_that_cannot_be_written_is_red(ill):
@@ -332,13 +166,15 @@ def test_a_webhook_without_its_secret_is_red_because_it_refuses_stripe_too(ill):
 
 def test_functions_that_do_not_start_are_one_failed_check_each_with_their_logs(ill):
     broken = {"email-dispatch": "sendgrid-api-key", "stripe-webhook": "stripe-webhook-secret"}
-    # Marked as unused, Autopay's key would be no mistake of its webhook's.
-    broken |= {"checkout": "autopay-key", "autopay-webhook": "autopay-key"}
+    # Marked as unused, these would be no mistake.
+    may_do_without = ("autopay-webhook", "alert", "printful-webhook")
+    broken |= {"checkout": "autopay-key", "autopay-webhook": "autopay-key", "printful-order": "printful-api-key"}
+    broken |= {"alert": "alert-urls", "printful-webhook": "printful-webhook-secret"}
     files = [ill.state_dir / "secrets-all" / name for name in broken.values()]
     were = [file.read_text() for file in files]
     try:
         for function, file in zip(broken, files, strict=True):
-            file.write_text("short" if function == "autopay-webhook" else "unused")
+            file.write_text("short" if function in may_do_without else "unused")
             ill.gateway.kill(function)
         checks = examine(ill)
         for function in broken:

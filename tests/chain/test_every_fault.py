@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import pytest
 
+from local.sandbox.faults import DOES_ITS_WORK
 from pushcart.clock import from_instant
-from support.every_call import CALLS, CHECKOUT_CALLS, OLDER_CALLS, TROUBLES, ProviderCall, Trouble
+from support.every_call import (
+    ALERT_CALLS,
+    CALLS,
+    CATCH_UP_CALLS,
+    CHECKOUT_CALLS,
+    DOCTORS_CALLS,
+    OLDER_CALLS,
+    TROUBLES,
+    ProviderCall,
+    Trouble,
+)
 from support.fault_checkout import CheckoutRun
+from support.fault_prints import prints
 from support.fault_run import Case, FaultRun, Seen
 from support.fault_shop import OWED, open_shop
+from support.fault_watch import WatchRun, fails_at
 
 # The first test of a run waits for all of it.
 pytestmark = pytest.mark.timeout(600)
@@ -31,14 +44,19 @@ every_combination = pytest.mark.parametrize(("run", "call", "trouble"), COMBINAT
 REFUSALS = {400, 401, 404, 422, 550, 554}
 
 #: Calls whose trouble does no harm: Stripe's SDK waits for every drop, SendGrid's answer has no body that could
-#: break off, and Discourse says 422 to a member who is in the group already.
+#: break off, Discourse says 422 to a member who is in the group already, and 404 is what Printful says to a new order.
 HARMLESS = {
     *((call.name, "slow drip") for call in CALLS if call.provider == "stripe"),
     ("SendGrid mail", "truncated"),
     ("Discourse group", "422"),
+    ("Printful order", "404"),
 }
 
+#: What a paid order is when all of its steps are done; what is printed has still to be sent.
+DONE = {"shirt": "in_progress"}
+
 NAMES = {"stripe": "Stripe", "discourse": "Discourse", "thinkific": "Thinkific", "platform": "your platform"}
+NAMES |= {"printful": "Printful"}
 NAMES |= {"kit": "Kit", "sendgrid": "sendgrid", "smtp": "smtp"}
 
 
@@ -100,10 +118,11 @@ def test_the_first_attempt_meets_the_fault_and_the_reason_is_kept(case, call, tr
     first = case.first
     assert case.fault.hits
     if harmless(call, trouble):
-        assert first.order["fulfilment_status"] == "fulfilled"
-    elif call.provider == "stripe":
+        assert first.order["fulfilment_status"] == DONE.get(call.sku, "fulfilled")
+    elif call.step is None:
         assert first.event["status"] == "pending"
-        assert first.order["steps"] == []
+        assert bool(first.order["steps"]) == case.buyer.has_order
+        assert not first.order.get("parcels")
         assert_told(first.event, case, since=first.event["received_at"])
     else:
         for step_id in hit(case):
@@ -158,7 +177,7 @@ def test_what_died_is_finished_by_the_owners_retry_with_each_effect_once(case, c
 
 def assert_effects(case: Case, seen: Seen, without: set[str] = frozenset()) -> None:
     """Each thing that is owed was done once, by the sandbox's record; what is dead was not done."""
-    undone = {{"list.purchase": "purchase", "list.sequence": "sequence"}.get(step) for step in without}
+    undone = {step.removeprefix("list.") for step in without}
     if any(step.endswith(".invite") for step in without):
         undone |= {"invitation", "enrolment", "platform"}
     done = dict(seen.effects)
@@ -221,14 +240,61 @@ def test_of_all_that_stripe_refused_on_one_day_the_owner_was_told_once(checkouts
     assert told[0].startswith("its buyer could not pay, and others may not either: Stripe")
 
 
-TABLES = {**RUNS, "checkouts": CHECKOUT_CALLS}
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory):
+    with open_shop(tmp_path_factory.mktemp("watch"), kit="v4") as shop:
+        run = WatchRun(shop)
+        run.run()
+    return run
+
+
+def every_failing(*calls):
+    pairs = [(call, one) for call in calls for one in TROUBLES if fails_at(call, one)]
+    return pytest.mark.parametrize(
+        ("call", "trouble"), [pytest.param(*pair, id=f"{pair[0].name}: {pair[1].name}") for pair in pairs]
+    )
+
+
+@every_failing(*CATCH_UP_CALLS)
+def test_a_listing_that_fails_is_said_and_ends_no_other_part_of_catch_up(watch, call, trouble):
+    """The sweep was made, the other lists were tried; why this one was not is in the run's answer."""
+    one = watch.rounds[trouble.name]
+    assert one.hits[call.name]
+    assert "more" in one.first["swept"]
+    assert set(one.first["found"]["errors"]) == {other.part for other in CATCH_UP_CALLS if fails_at(other, trouble)}
+    assert NAMES[call.provider] in one.first["found"]["errors"][call.part]
+
+
+@every_failing(*CATCH_UP_CALLS)
+def test_what_nobody_told_of_is_there_in_the_end_and_everybody_got_it_once(watch, call, trouble):
+    one = watch.rounds[trouble.name]
+    stripe, printful = (one.told, one.untold), (one.printed,)
+    for buyer in stripe if call.provider == "stripe" else printful:
+        [order] = [found for found in watch.orders if found["id"] == buyer.order_id]
+        assert order["fulfilment_status"] == "fulfilled"
+        steps = [mail.custom_args["step"] for mail in watch.shop.sandbox.mails(buyer.email)]
+        assert len(steps) == len(set(steps)) == 2
+    assert len(prints(one.printed)) == 1
+    assert sum(step.startswith("parcel-") for step in steps) == (call.provider == "printful")
+
+
+@every_failing(*ALERT_CALLS)
+def test_an_alert_that_reaches_nobody_goes_by_mail_and_there_in_the_end(watch, call, trouble):
+    """Once, but where the receiver took it and did not say so: it cannot be told that it has it."""
+    one = watch.rounds[trouble.name]
+    assert one.hits[call.name]
+    assert one.mails == 1
+    assert one.messages[call.name] == (2 if trouble.after_work or trouble.kind in DOES_ITS_WORK else 1)
+
+
+TABLES = {**RUNS, "checkouts": CHECKOUT_CALLS, "watch": (*CATCH_UP_CALLS, *ALERT_CALLS)}
 
 
 @pytest.mark.parametrize("run", TABLES)
 def test_the_table_knows_every_call_that_was_made_and_every_call_of_the_table_was_made(request, run):
     """A new call to a provider has to be added to the table before it is believed to survive anything."""
     made = request.getfixturevalue(run).shop.sandbox.calls()
-    table = (*CALLS, *OLDER_CALLS, *CHECKOUT_CALLS)
+    table = (*CALLS, *OLDER_CALLS, *CHECKOUT_CALLS, *CATCH_UP_CALLS, *ALERT_CALLS, *DOCTORS_CALLS)
     unknown = {f"{call.provider} {call.method} {call.path}" for call in made if not any(r.is_one(call) for r in table)}
     assert not unknown
     never = [row.name for row in TABLES[run] if not any(row.is_one(c) for c in made)]

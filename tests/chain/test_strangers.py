@@ -15,7 +15,10 @@ from pushcart import auth
 STACK = yaml.safe_load((ROOT / "stack.yml").read_text())["functions"]
 
 #: Called by providers, which sign in their own way.
-PUBLIC = {"stripe-webhook", "autopay-webhook"}
+PUBLIC = {"stripe-webhook", "autopay-webhook", "printful-webhook"}
+
+#: What each tells a stranger, to a POST and to a GET: without its address, Printful's tells nothing else.
+REFUSED = {"stripe-webhook": (400, 405), "autopay-webhook": (400, 405), "printful-webhook": (401, 401)}
 
 #: What each internal function does, as (method, path, body).
 CALLS = {
@@ -28,6 +31,7 @@ CALLS = {
         ("POST", "/orders/o-1/resend", {"step": "receipt"}),
         ("POST", "/orders/o-1/handled", {}),
         ("POST", "/orders/o-1/release", {}),
+        ("POST", "/orders/o-1/ship", {"carrier": "DHL"}),
         ("GET", "/events", None),
         ("POST", "/events/stripe:evt_1/replay", None),
         ("GET", "/nothing-here", None),
@@ -35,17 +39,30 @@ CALLS = {
     "invite-link": [("POST", "/", {"key": "k", "step": "s", "kind": "invite", "config": {}})],
     "mailing-list": [("POST", "/", {"key": "k", "step": "s", "kind": "purchase", "config": {}})],
     "email-dispatch": [("POST", "/", {"key": "k", "step": "s", "kind": "email", "config": {}})],
-    "catch-up": [("GET", "/", None), ("POST", "/", {"not": "empty"})],
+    "printful-order": [("POST", "/", {"key": "k", "step": "s", "kind": "print", "config": {"items": []}})],
+    "catch-up": [
+        ("GET", "/", None),
+        ("POST", "/", {"not": "empty"}),
+        ("GET", "/recover", None),
+        ("POST", "/recover", {"cursor": None, "apply": True}),
+    ],
+    # Anybody may look at `/health`, and at nothing below it.
+    "alert": [
+        ("POST", "/watch", {}),
+        ("GET", "/incidents", None),
+        ("POST", "/incidents/signatures.stripe-webhook/answer", {"note": "mine"}),
+        ("POST", "/test", {"level": "critical"}),
+        ("GET", "/health/doctor", None),
+    ],
     # Buyers' browsers may call `/`, `/status` and `/visit`; these are the owner's.
     "checkout": [
         ("GET", "/stock", None),
         ("GET", "/traffic", None),
-        ("GET", "/doctor", None),
         ("POST", "/stock", {"studio-apron": 100}),
         ("GET", "/nothing-here", None),
     ],
 }
-EVERY_CALL = [(name, *call) for name, calls in CALLS.items() for call in calls]
+EVERY_CALL = [(name, *call) for name, calls in CALLS.items() for call in (*calls, ("GET", "/doctor", None))]
 
 
 def send(shop, name, method, path, body, signature=None):
@@ -129,11 +146,31 @@ def test_what_buyers_browsers_call_is_open_and_a_signature_opens_nothing_more(sh
     assert send(shop, "checkout", other, path, None, signer(shop, "checkout", other, path)).status_code == 405
 
 
+def test_the_figures_take_a_token_of_their_own_and_the_internal_key_is_none(shop):
+    path = "/metrics"
+    assert send(shop, "order-store", "GET", path, None).status_code == 401
+    assert send(shop, "order-store", "GET", path, None, signer(shop, "order-store", "GET", path)).status_code == 401
+    assert send(shop, "order-store", "POST", path, {}, signer(shop, "order-store", "POST", path)).status_code == 405
+
+
+def test_the_page_about_the_shops_health_is_open_and_a_signature_shows_nothing_more(shop):
+    path = "/health"
+    pages = [
+        send(shop, "alert", "GET", path, None),
+        send(shop, "alert", "GET", path, None, signer(shop, "alert", "GET", path)),
+    ]
+    for page in pages:
+        assert page.status_code in (200, 503)
+        assert set(page.json()) == {"status", "checks"}
+    assert send(shop, "alert", "POST", path, {}, signer(shop, "alert", "POST", path)).status_code == 405
+
+
 @pytest.mark.parametrize("name", sorted(PUBLIC))
 def test_a_webhook_lets_nobody_in_by_the_internal_key(shop, name):
+    posted, looked = REFUSED[name]
     for path in ("/", "/doctor"):
-        assert send(shop, name, "POST", path, {"x": 1}, signer(shop, name, "POST", path)).status_code == 400
-        assert send(shop, name, "GET", path, None, signer(shop, name, "GET", path)).status_code == 405
+        assert send(shop, name, "POST", path, {"x": 1}, signer(shop, name, "POST", path)).status_code == posted
+        assert send(shop, name, "GET", path, None, signer(shop, name, "GET", path)).status_code == looked
 
 
 def test_an_answer_to_a_stranger_tells_nothing_of_the_inside(shop):
@@ -144,8 +181,17 @@ def test_an_answer_to_a_stranger_tells_nothing_of_the_inside(shop):
 
 def test_no_function_has_a_secret_that_it_does_not_need():
     everybody = {name: set(function["secrets"]) for name, function in STACK.items()}
-    assert {name for name, secrets in everybody.items() if "stripe-api-key" in secrets} == {"order-store", "checkout"}
-    assert {name for name, secrets in everybody.items() if "autopay-key" in secrets} == {"autopay-webhook", "checkout"}
-    assert everybody["stripe-webhook"] == {"internal-key", "store-url", "stripe-webhook-secret"}
+
+    def having(secret):
+        return {name for name, secrets in everybody.items() if secret in secrets}
+
+    # Whoever reads an order again has the provider's key; catch-up too, because it lists what nobody told us of.
+    assert having("stripe-api-key") == {"order-store", "checkout", "catch-up"}
+    assert having("printful-api-key") == {"order-store", "printful-order", "catch-up"}
+    assert having("autopay-key") == {"autopay-webhook", "checkout"}
+    assert having("alert-urls") == {"alert"}
+    assert having("metrics-token") == {"order-store"}
+    for provider in PUBLIC - {"autopay-webhook"}:
+        assert everybody[provider] == {"internal-key", "store-url", f"{provider}-secret"}
     assert everybody["autopay-webhook"] == {"internal-key", "store-url", "autopay-key"}
-    assert "store-url" not in everybody["email-dispatch"] | everybody["invite-link"]
+    assert "store-url" not in everybody["email-dispatch"] | everybody["invite-link"] | everybody["printful-order"]

@@ -11,8 +11,10 @@ import pytest
 from local.sandbox import Sandbox
 from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import ProviderError, ProviderRefused, ProviderUnavailable
+from pushcart.providers.apprise_push import ApprisePush
 from pushcart.providers.http import Http
 from pushcart.providers.kit_v3 import KitV3
+from pushcart.providers.printful import Printful
 from pushcart.providers.sendgrid_mail import SendGridMail
 from pushcart.providers.signed_http import SignedHttp
 from pushcart.providers.smtp_mail import SmtpMail
@@ -109,6 +111,43 @@ def test_kit_v3_is_asked_with_the_secret(sandbox: Sandbox) -> None:
         kit.check()
 
 
+# Printful
+
+
+def printful(sandbox: Sandbox, store: str = "", key: str = "printful-token") -> Printful:
+    http = Http("Printful", f"{sandbox.url}/printful", clock, timeout=2, secret="printful-api-key")
+    return Printful(http, lambda: key, store)
+
+
+def test_printful_is_asked_for_its_orders_and_its_store(sandbox: Sandbox) -> None:
+    assert printful(sandbox, "952434").check() == "accepts the token for Pushcart sandbox; 0 orders"
+    assert [(call.method, call.path) for call in sandbox.calls("printful")] == [("GET", "/orders"), ("GET", "/stores")]
+
+
+def test_printfuls_token_has_to_be_known_and_to_open_the_store_that_is_named(sandbox: Sandbox) -> None:
+    sandbox.printful.configure(token="another")
+    with pytest.raises(ProviderRefused, match="look at the secret printful-api-key"):
+        printful(sandbox).check()
+    sandbox.printful.configure(token=None)
+    sandbox.fault("printful", "status", status=403, path="/stores")
+    assert "Which store it is for, this token may not see" in printful(sandbox).check()
+    with pytest.raises(ProviderRefused):
+        printful(sandbox, "7").check()
+
+
+# The alerts
+
+
+def test_an_address_for_alerts_is_looked_at_and_nothing_is_sent(sandbox: Sandbox) -> None:
+    push = ApprisePush(f"{sandbox.url}/twilio")
+    push.check(f"twilio://AC{'0' * 32}:{'0' * 32}@48500100200/48500300400")
+    for address, told in (("twilio://AC1:hushed@1/2", "Apprise cannot use"), ("syslog://", "reaches nobody")):
+        with pytest.raises(ProviderRefused, match=told) as refused:
+            push.check(address)
+        assert "hushed" not in refused.value.message
+    assert sandbox.messages() == []
+
+
 # The mails
 
 
@@ -157,5 +196,5 @@ def test_smtp_without_the_encryption_that_is_asked_for_is_red(sandbox: Sandbox) 
 
 def test_what_a_check_says_holds_no_key(sandbox: Sandbox, shop: Catalogue, store: Store) -> None:
     said = [platform(sandbox, name).check(shop) for name in ("discourse", "thinkific", "http")]
-    said.append(in_sandbox(sandbox, store).kit.check())
+    said += [in_sandbox(sandbox, store).kit.check(), printful(sandbox, key="0123456789-token").check()]
     assert not any(secret in json.dumps(said) for secret in ("key-1", "kit_access", "0123456789"))

@@ -1,7 +1,8 @@
 """SIGKILL at every named point between two durable effects: one order, every effect once, nothing forgotten.
 
 The points are listed by the code itself, so a new one is covered without editing this file; one that this purchase
-never comes past fails here, because its process is not killed. Those of a checkout are test_kill_at_checkout.py's.
+never comes past fails here, because its process is not killed. Those of a checkout are test_kill_at_checkout.py's, and
+those of a recovery test_kill_at_catch_up.py's.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from support.bursts import hear_of
 from support.carts import AT_CHECKOUT
 from support.customers import PLANS, WHEEL, Customer, eventually
 from support.databases import DATABASES, fresh
+from support.kills import AT_RECOVERY
 
 #: Longer than any lease and than the first waits of the retry schedule.
 LONG = 400
@@ -95,7 +97,7 @@ def purchases(customer):
     return [one["transaction_id"] for one in kept if one["email_address"] == customer.email]
 
 
-@pytest.mark.parametrize("point", [point for point in Point if point not in AT_CHECKOUT])
+@pytest.mark.parametrize("point", [point for point in Point if point not in AT_CHECKOUT | AT_RECOVERY])
 def test_a_process_killed_here_loses_nothing_and_repeats_nothing(shop, customer, point):
     """On every database. Each purchase asks Kit for new tokens, so that that point is come past as well."""
     shop.sandbox.kit.expire_access_token()

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from local.sandbox.records import Call
+from support.fault_prints import SHIRT, gets_a_parcel, has_a_draft
 from support.fault_shop import (
     GROUP,
     PATIENCE,
@@ -135,6 +136,10 @@ def _email(buyer: Buyer) -> str:
     return buyer.email
 
 
+def _order_id(buyer: Buyer) -> str:
+    return buyer.order_id
+
+
 @dataclass(frozen=True)
 class CheckoutCall(Row):
     """A call that checkout makes while the buyer waits; who tries again after its trouble is the buyer.
@@ -145,16 +150,25 @@ class CheckoutCall(Row):
     about: str
 
 
+@dataclass(frozen=True)
+class CatchUpCall(Row):
+    """A call that catch-up makes by itself; `part` is what it calls that part of its work."""
+
+    part: str
+
+
 def _session(buyer: Buyer) -> str:
     return str(buyer.session["id"])
 
 
 _V1, _SCHOOL = "/v1/checkout/sessions", "/api/public/v1"
 _forum, _school, _hook, _list = (buys(f"plink_1{name}") for name in ("Forum", "School", "Hook", "List"))
+_shirt, _orders = buys(SHIRT), "/orders"
 _stripe = partial(ProviderCall, provider="stripe", method="GET", sku="hook")
 _discourse = partial(ProviderCall, provider="discourse", sku="forum", step="forum.invite")
 _thinkific = partial(ProviderCall, provider="thinkific", sku="school", step="school.invite")
 _kit = partial(ProviderCall, provider="kit", method="POST", sell=_list, about=_email, sku="list")
+_printful = partial(ProviderCall, provider="printful", sku="shirt", sell=_shirt, about=_order_id, step="print")
 _smtp = partial(
     ProviderCall, provider="smtp", path=".*", sell=_list, sku="list", step="receipt", troubles=SMTP_TROUBLES
 )
@@ -195,6 +209,27 @@ CALLS = (
         about=lambda buyer: f'"user_id":{buyer.student},',
         wave=2,
     ),
+    _printful("Printful order", method="GET", path=f"{_orders}/@[^/]+", wave=2),
+    _printful("Printful new order", method="POST", path=_orders),
+    _printful(
+        "Printful confirmation",
+        method="POST",
+        path=f"{_orders}/[0-9]+/confirm",
+        sell=has_a_draft,
+        about=lambda buyer: f"/{buyer.print_number}/",
+        wave=3,
+    ),
+    # That there is no such order is an answer, and what a message says of it is not believed.
+    _printful(
+        "Printful order of a message",
+        method="GET",
+        path=f"{_orders}/[0-9]+",
+        sell=gets_a_parcel,
+        about=lambda buyer: f"/{buyer.print_number}",
+        step=None,
+        wave=2,
+        troubles=tuple(one for one in TROUBLES if one.status != 404),
+    ),
     ProviderCall("own platform", "platform", "POST", "/hook", _hook, _email, "hook", "hook.invite", wave=2),
     _kit("Kit purchase", path="/v4/purchases", step="list.purchase"),
     _kit("Kit subscriber", path="/v4/subscribers", step="list.sequence", wave=2),
@@ -226,4 +261,27 @@ OLDER_CALLS = (
 CHECKOUT_CALLS = (
     CheckoutCall("Stripe new session", "stripe", "POST", _V1, "email"),
     CheckoutCall("Stripe coupon", "stripe", "POST", "/v1/coupons", "code"),
+)
+
+CATCH_UP_CALLS = (
+    CatchUpCall("Stripe events", "stripe", "GET", "/v1/events", "stripe events"),
+    CatchUpCall("Stripe sessions", "stripe", "GET", _V1, "stripe sessions"),
+    CatchUpCall("Printful orders", "printful", "GET", _orders, "printful orders"),
+)
+
+#: What tells the owner; whatever dies or is refused in any run of these tests is told here too.
+ALERT_CALLS = (
+    Row("ntfy message", "ntfy", "POST", "/"),
+    Row("Twilio message", "twilio", "POST", "/2010-04-01/Accounts/[^/]+/Messages.json"),
+)
+
+#: What the doctors of the functions look at once an hour; tests/chain/test_doctor_providers.py is their judge.
+DOCTORS_CALLS = (
+    Row(
+        "Stripe objects", "stripe", "GET", "/v1/(prices|payment_links|webhook_endpoints|payment_intents|charges)(/.*)?"
+    ),
+    Row("Thinkific course", "thinkific", "GET", f"{_SCHOOL}/courses/[0-9]+"),
+    Row("Kit account", "kit", "GET", "/v4/account"),
+    Row("SendGrid scopes", "sendgrid", "GET", "/v3/scopes"),
+    Row("Printful store and webhook", "printful", "GET", "/(stores|webhooks)"),
 )

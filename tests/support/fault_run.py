@@ -11,13 +11,14 @@ from typing import Any
 from local.shop import LocalShop
 from support.customers import eventually
 from support.every_call import ProviderCall, Trouble
+from support.fault_prints import prints, send_parcels
 from support.fault_shop import GROUP, SEQUENCE, Buyer
 
 #: Seconds that bring every step that has failed once or twice back.
 LATER = 400
 
 #: The functions that count their calls to a provider and wait when a minute's are used up.
-COUNTING = ("invite-link", "mailing-list")
+COUNTING = ("invite-link", "mailing-list", "printful-order", "order-store")
 
 #: Calls to all providers together that no limit of ours minds within a minute.
 FEW = 25
@@ -66,17 +67,19 @@ class Case:
             times=None,
             **self.trouble.rule,
         )
-        assert self.shop.sandbox.stripe.deliver(self.buyer.event) == 200
+        assert self.buyer.hears() == 200
 
     def at_rest(self) -> bool:
         """Whether nothing is being done for this buyer, because it has ended or waits for a later attempt."""
-        self.event = self.shop.ask(f"/events/stripe:{self.buyer.event['id']}", method="GET")
-        if self.event["status"] == "pending":
+        self.event = self.shop.ask(f"/events/{self.buyer.inbox_id}", method="GET")
+        pending = self.event["status"] == "pending"
+        if self.buyer.has_order or not pending:
+            self.order = self.shop.order(self.buyer.order_id)
+        if pending:
             return (
                 bool(self.event["attempts"] or self.event["deferrals"])
                 and self.event["alarm"] == (self.event["told_owner"])
             )
-        self.order = self.shop.order(self.buyer.order_id)
         return not any(step["state"] in ("due", "running") for step in self.order["steps"])
 
     def __str__(self) -> str:
@@ -119,6 +122,7 @@ def effects(buyer: Buyer) -> Counter[str]:
         platform=sum(sent["buyer"]["email"] == email for sent in sandbox.platform.links.values()),
         purchase=sum(one["email_address"] == email for one in sandbox.kit.purchases.values()),
         sequence=sandbox.kit.sequence_members.get(SEQUENCE, []).count(email),
+        print=len(prints(buyer)),
     )
 
 
@@ -153,6 +157,7 @@ class FaultRun:
             case.first = case.look()
         self.shop.sandbox.world.faults.clear()
         self._drain(cases)
+        self._send_parcels(cases)
         for case in cases:
             case.drained = case.look()
         dead = [case for case in cases if case.dead]
@@ -163,21 +168,31 @@ class FaultRun:
             self.shop.ask(f"/orders/{case.buyer.order_id}/retry")
         _wait(dead)
         self._drain(dead)
+        self._send_parcels(dead)
         for case in cases:
             case.ended = case.look()
 
     def _drain(self, cases: list[Case]) -> None:
-        """Time passes and catch-up runs until nothing is tried again any more."""
+        """Time passes and order-store sweeps, as catch-up has it do, until nothing is tried again any more.
+
+        Catch-up itself would find the payments that only one event of several told of.
+        """
         for _ in range(12):
             cases = [case for case in cases if case.open]
             if not cases:
                 return
             self._new_minute()
             self.shop.advance(LATER)
-            while self.shop.catch_up()["swept"]["more"]:
+            while self.shop.ask("/sweep")["more"]:
                 """Until the sweep has taken on everything that is due."""
             _wait(cases)
         raise AssertionError([str(case) for case in cases])
+
+    def _send_parcels(self, cases: list[Case]) -> None:
+        """Printful has printed what was ordered of it; what it tells is looked at once more by every case."""
+        printed = [case for case in cases if case.call.sku == "shirt"]
+        send_parcels(self.shop, [case.buyer for case in printed], self._new_minute)
+        _wait(printed)
 
     def _new_minute(self) -> None:
         """A new process has made no calls yet; that saves waiting for the minute to end once there were many."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from local.shop import ROOT, LocalShop
 from pushcart.domain.order import derived_id
 from support.customers import Customer
 
-GROUP, COURSE, SEQUENCE = 41, 90210, 7301
+GROUP, COURSE, SEQUENCE, VARIANT = 41, 90210, 7301, 4830100102
 
 #: Discount codes of ten percent.
 CODES = tuple(f"CODE{number:02}" for number in range(50))
@@ -35,9 +36,14 @@ mailing_list:
 checkout:
   pay_with: [stripe]
   discounts: [{codes}]
+  shipping:
+    countries: [PL]
+    rates: [{{name: Courier, price: 6.00}}]
 every_order:
   fulfilment:
     - {{step: email, template: receipt}}
+  on_parcel:
+    - {{step: email, template: your-parcel}}
 products:
   - sku: forum
     name: Throwing on the Wheel
@@ -67,32 +73,61 @@ products:
     fulfilment:
       - {{step: purchase}}
       - {{step: sequence, sequence: {sequence}}}
+  - sku: shirt
+    name: Studio Shirt
+    price: 29.00
+    ships: true
+    stripe: {{price: price_1Shirt, payment_link: plink_1Shirt}}
+    fulfilment:
+      - {{step: print, variant: {variant}}}
 """
 
 #: What a buyer of each product gets, beside the mails.
-OWED = {"forum": {"invitation"}, "school": {"enrolment"}, "hook": {"platform"}, "list": {"purchase", "sequence"}}
+OWED = {
+    "forum": {"invitation"},
+    "school": {"enrolment"},
+    "hook": {"platform"},
+    "list": {"purchase", "sequence"},
+    "shirt": {"print"},
+}
 
 
 def open_shop(folder: Path, *, kit: str, **environment: str) -> LocalShop:
     """The shop that sells SHOP's products, impatient and busy, with Kit's API `kit`; not yet started."""
     file = folder / "shop.yml"
     codes = ", ".join(f"{{code: {code}, percent: 10}}" for code in CODES)
-    file.write_text(SHOP.format(kit=kit, group=GROUP, course=COURSE, sequence=SEQUENCE, codes=codes))
+    numbers = {"group": GROUP, "course": COURSE, "sequence": SEQUENCE, "variant": VARIANT}
+    file.write_text(SHOP.format(kit=kit, codes=codes, **numbers))
     (folder / "mails").symlink_to(ROOT / "deploy" / "shop" / "mails")
     busy = {"provider_timeout": str(PATIENCE), "drive_workers": "16", "threads": "24", **environment}
     return LocalShop(folder / "state", shop_file=file, catch_up=False, autosend=False, environment=busy)
 
 
 class Buyer(Customer):
-    """A buyer whom one call fails in one way. `event` is the webhook that starts it all."""
+    """A buyer whom one call fails in one way. `event` is the webhook that starts it all, `inbox_id` what it becomes.
+
+    `has_order` says that they have an order before that.
+    """
 
     username: str
     student: int
+    print_number: int
     event: dict[str, Any]
+    inbox_id: str
+    has_order = False
 
     @property
     def order_id(self) -> str:
         return derived_id(self.session["id"])
+
+    def hears(self) -> int | None:
+        """The shop hears of `event`; its answer's status."""
+        self.inbox_id = f"stripe:{self.event['id']}"
+        return self.shop.sandbox.stripe.deliver(self.event)
+
+    def story(self) -> str:
+        """The order as it is now, to be read when a test fails."""
+        return json.dumps(self.shop.order(self.order_id), indent=1)
 
 
 def buys(link: str) -> Callable[[Buyer], None]:

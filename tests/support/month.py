@@ -22,7 +22,7 @@ from pushcart.clock import offset_clock
 from pushcart.domain.event import EventStatus
 from pushcart.errors import FunctionFailed
 from pushcart.repositories import Cursors, Heartbeats, Inbox, Orders
-from pushcart.services.catchup.doctors import INTERNAL
+from pushcart.services.upkeep.doctors import INTERNAL
 from pushcart.store import connect
 from support.carts import well_stocked
 from support.month_outside import Outside

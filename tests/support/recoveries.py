@@ -15,10 +15,11 @@ from pushcart.services.alerts.incidents import Incident, Incidents
 from pushcart.services.catchup.prints import PrintCatchUp
 from pushcart.services.intake import Intake
 from pushcart.services.prints import Prints
+from pushcart.services.recovery.findings import Finding
 from pushcart.services.recovery.payments import PaymentsPhase
 from pushcart.services.recovery.prints import PrintsPhase
 from pushcart.services.recovery.repairs import Repairs
-from pushcart.services.recovery.slices import Finding, Recovery
+from pushcart.services.recovery.slices import Recovery
 from pushcart.services.recovery.startup import StartUp
 from pushcart.services.stock import Stock
 from pushcart.store import Store

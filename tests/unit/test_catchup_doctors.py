@@ -7,7 +7,7 @@ import pytest
 from pushcart.errors import FunctionFailed
 from pushcart.repositories import Cursors
 from pushcart.services.alerts.incidents import Incidents
-from pushcart.services.catchup.doctors import EVERY, INTERNAL, LASTS, Doctors
+from pushcart.services.upkeep.doctors import EVERY, INTERNAL, LASTS, Doctors
 from pushcart.store import connect
 from support.processes import Clock
 

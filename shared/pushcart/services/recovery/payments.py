@@ -16,8 +16,8 @@ from pushcart.repositories import Orders
 from pushcart.services.catchup import seen
 from pushcart.services.catchup.payments import order_of
 from pushcart.services.intake import foreign
+from pushcart.services.recovery.findings import Finding
 from pushcart.services.recovery.repairs import Repairs
-from pushcart.services.recovery.slices import Finding
 from pushcart.services.recovery.walk import (
     WINDOW,
     Held,

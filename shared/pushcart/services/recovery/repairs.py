@@ -10,7 +10,7 @@ from pushcart.domain.event import EventStatus, InboxEvent
 from pushcart.repositories import Inbox
 from pushcart.services.alerts.incidents import Condition, Incidents, Level
 from pushcart.services.catchup.seen import digest
-from pushcart.services.recovery.slices import Finding
+from pushcart.services.recovery.findings import Finding
 
 #: Differences that no event repairs: how urgent each is, what it means, and what to look at.
 ALARMS: dict[str, tuple[Level, str, str]] = {

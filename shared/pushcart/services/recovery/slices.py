@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from pushcart.clock import Clock, Instant, from_timestamp
 from pushcart.errors import BadRequest, ProviderBusy, ProviderUnavailable
+from pushcart.services.recovery.findings import Finding
 from pushcart.services.recovery.walk import Place, Tally
 from pushcart.store import Store
 
@@ -41,21 +42,6 @@ class Slice(msgspec.Struct, kw_only=True):
     at: Instant
     orders: int | None = None
     wait: float | None = None
-
-
-class Finding(msgspec.Struct, kw_only=True):
-    """One difference. `object` is the provider's, `order` ours.
-
-    `repair` says whether it is put right: `done` (the event is in the inbox), `will` (with `apply`), `no` (by hand).
-    `command` shows more, or repairs it.
-    """
-
-    code: str
-    text: str
-    order: str | None = None
-    object: str | None = None
-    repair: Literal["done", "will", "no"]
-    command: str
 
 
 class Cursor(msgspec.Struct, array_like=True):

@@ -14,8 +14,9 @@ from pushcart.crash import Point, point
 from pushcart.errors import BadRequest
 from pushcart.repositories import Cursors
 from pushcart.services.alerts.incidents import Incidents
+from pushcart.services.recovery.findings import Finding
 from pushcart.services.recovery.repairs import alarm
-from pushcart.services.recovery.slices import Finding, Recovery
+from pushcart.services.recovery.slices import Recovery
 
 log = logging.getLogger(__name__)
 

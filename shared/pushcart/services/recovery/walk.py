@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -12,10 +12,8 @@ from pushcart.clock import Instant, from_instant, from_timestamp
 from pushcart.domain.order import Attention, Order, Payment, PaymentStatus
 from pushcart.domain.parcels import CANCELLED, Print
 from pushcart.domain.payment import RECEIVED
+from pushcart.services.recovery.findings import Finding
 from pushcart.store import Store
-
-if TYPE_CHECKING:
-    from pushcart.services.recovery.slices import Finding
 
 #: The most orders, or objects of a provider, that one window holds; a second that has more is held whole.
 WINDOW = 1_000

@@ -16,16 +16,16 @@ from pushcart.providers.stripe_listing import StripeListing
 from pushcart.providers.stripe_payments import StripePayments
 from pushcart.repositories import Counters, Cursors, Inbox, Orders
 from pushcart.services.alerts.incidents import Incidents
-from pushcart.services.catchup.doctors import Doctors
 from pushcart.services.catchup.payments import StripeCatchUp
 from pushcart.services.catchup.prints import PrintCatchUp
-from pushcart.services.catchup.run import CatchUp, kick
 from pushcart.services.recovery.payments import PaymentsPhase
 from pushcart.services.recovery.prints import PrintsPhase
 from pushcart.services.recovery.repairs import Repairs, alarm
 from pushcart.services.recovery.slices import Phase, Recovery
 from pushcart.services.recovery.startup import StartUp
 from pushcart.services.stripe_inbox import StripeInbox
+from pushcart.services.upkeep.doctors import Doctors
+from pushcart.services.upkeep.run import CatchUp, kick
 from pushcart.store import Store
 
 VARIABLES = ("stripe_mode", "stripe_url", "shop_file", *printful.VARIABLES)

@@ -13,11 +13,11 @@ from typing import Any
 from pushcart.errors import FunctionFailed, ProviderRefused, PushcartError, StoreUnavailable
 from pushcart.gateway import MOST_EVENTS, Gateway
 from pushcart.services.alerts.incidents import Condition, Incidents, Level
-from pushcart.services.catchup.doctors import Doctors
 from pushcart.services.catchup.payments import Found, StripeCatchUp
 from pushcart.services.catchup.prints import PrintCatchUp
 from pushcart.services.recovery.repairs import Repairs
 from pushcart.services.recovery.startup import StartUp
+from pushcart.services.upkeep.doctors import Doctors
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""What the function catch-up does each minute: the sweep's neighbours, joined."""
