@@ -22,12 +22,7 @@ PHONE = f"twilio://{SID}:{TOKEN}@48500100200/48500300400"
 
 
 @pytest.fixture
-def push(wire, monkeypatch):
-    """Twilio's address is an attribute of Apprise's class; it is put back after each test."""
-    from apprise.plugins.twilio import NotifyTwilio
-
-    for name in ("notify_sms_url", "notify_call_url"):
-        monkeypatch.setattr(NotifyTwilio, name, getattr(NotifyTwilio, name))
+def push(wire):
     return ApprisePush(f"{wire.url}/twilio")
 
 
@@ -71,11 +66,10 @@ def test_a_service_of_the_owners_own_gets_json(push, wire):
     assert (call.json["title"], call.json["message"], call.json["type"]) == (TEXT.title, TEXT.body, "failure")
 
 
-def test_twilio_itself_is_asked_where_nothing_else_is_said():
-    from apprise.plugins.twilio import NotifyTwilio
-
-    ApprisePush().check(PHONE)
-    assert NotifyTwilio.notify_sms_url.startswith("https://api.twilio.com/2010-04-01/Accounts/")
+def test_twilio_itself_is_asked_where_nothing_else_is_said(push):
+    push.check(PHONE)  # another address of one client is no other's
+    service = ApprisePush()._open(PHONE)
+    assert service.notify_sms_url.startswith("https://api.twilio.com/2010-04-01/Accounts/")
 
 
 @pytest.mark.parametrize(

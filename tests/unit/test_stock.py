@@ -332,5 +332,5 @@ def test_of_sixteen_who_want_the_last_three_at_once_three_get_one(database):
     assert sheet.orders == {f"o-{number}": Held({"": 1}, SOON) for number, held in enumerate(got) if held}
 
 
-def test_control_without_the_version_all_of_them_get_one(database):
-    assert hold_at_once(Careless(database)).count(True) == BUYERS
+def test_control_without_the_version_more_get_one_than_there_are(database):
+    assert hold_at_once(Careless(database)).count(True) > 3

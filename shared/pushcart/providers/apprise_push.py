@@ -68,6 +68,10 @@ class ApprisePush:
             service = apprise.Apprise.instantiate(url, asset=asset)
         if service is None:
             raise ProviderRefused(name, "Apprise cannot use this address; see https://appriseit.com/services/")
+        # Apprise knows Twilio's address as part of its class; what is set here is this one message's.
+        for field in ("notify_sms_url", "notify_call_url"):
+            if hasattr(service, field):
+                setattr(service, field, getattr(service, field).replace(TWILIO, self._twilio_url, 1))
         return service
 
     def _loaded(self) -> Any:
@@ -77,12 +81,6 @@ class ApprisePush:
 
                 # Nothing of it goes to our log: it quotes telephone numbers.
                 logging.getLogger("apprise").propagate = False
-                if self._twilio_url != TWILIO:
-                    from apprise.plugins.twilio import NotifyTwilio
-
-                    for name in ("notify_sms_url", "notify_call_url"):
-                        ours = getattr(NotifyTwilio, name).replace(TWILIO, self._twilio_url, 1)
-                        setattr(NotifyTwilio, name, ours)
                 self._apprise = apprise
         return self._apprise
 
