@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from local.shop import LocalShop
 from pushcart.clock import offset_clock
+from pushcart.errors import is_permanent
 from pushcart.services.alerts.incidents import Condition, Incidents, Level
 from pushcart.store import connect
 from support.customers import eventually
@@ -22,11 +24,18 @@ HELD = 4.5
 #: Rounds after which catch-up is a new process, which has made no calls in this minute yet.
 ROUNDS = 6
 
+
+def _one_of_each(troubles: Iterable[Trouble]) -> tuple[Trouble, ...]:
+    """The first of each kind; of statuses one that is final, one that is not, one that asks to wait."""
+    kinds = {(one.kind, one.waits > 0, is_permanent(one.status or 0)): one for one in reversed([*troubles])}
+    return tuple(kinds.values())
+
+
 #: A listing has no work whose answer could get lost.
-OF_LISTINGS = tuple(one for one in TROUBLES if not one.after_work)
+OF_LISTINGS = _one_of_each(one for one in TROUBLES if not one.after_work)
 
 #: Apprise takes any answer of 200 for a good one, and a late one after the work is like one that was lost.
-OF_MESSAGES = tuple(
+OF_MESSAGES = _one_of_each(
     one
     for one in TROUBLES
     if one.kind not in ("html", "garbage", "slow") and not (one.kind == "timeout" and one.after_work)
