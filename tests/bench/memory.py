@@ -62,6 +62,10 @@ def _memory(folder: Path, kind: str, say: Callable[[str], None]) -> dict[str, fl
         return {name: pss_mib(shop.gateway.pid(name) or 0) for name in FUNCTIONS}
 
 
+PLANS = {"sku": "studio-plans", "options": {}, "price": 1500}
+SHIRT = {"sku": "studio-shirt", "options": {"Size": "M"}, "price": 2900}
+
+
 def _purchase(shop: LocalShop) -> Sold:
     """Buys what needs every function: by a payment link, and by a cart for each way to pay."""
     buyer = Customer(shop)
@@ -70,15 +74,18 @@ def _purchase(shop: LocalShop) -> Sold:
     cart(shop, "stripe")
     paid = shop.sandbox.autopay.pay(cart(shop, "autopay")["url"])
     eventually(lambda: shop.order(paid["order_id"])["fulfilment_status"] == "fulfilled")
+    shop.sandbox.stripe.buy(session=cart(shop, "stripe", SHIRT)["url"].rpartition("/")[2])
+    eventually(lambda: shop.gateway.pid("printful-webhook"))
+    shop.client.call("alert", "/watch", {})
     event = shop.sandbox.stripe.events("checkout.session.completed")[0]["id"]
     return Sold(event, paid["notifications"][-1]["id"])
 
 
-def cart(shop: LocalShop, pay: str) -> dict[str, Any]:
+def cart(shop: LocalShop, pay: str, item: dict[str, Any] = PLANS) -> dict[str, Any]:
     """Sends a new cart as the shop's page does; what the checkout answers."""
     body = {
         "token": f"bench-cart-{next(_carts):06}",
-        "items": [{"sku": "studio-plans", "quantity": 1, "options": {}, "price": 1500}],
+        "items": [{"quantity": 1, **item}],
         "currency": "EUR",
         "email": "ann@example.com",
         "name": "Ann Example",
@@ -113,6 +120,9 @@ def first_calls(shop: LocalShop, sold: Sold) -> dict[str, Callable[[], Any]]:
         "mailing-list": step_call("mailing-list", step("purchase")),
         "email-dispatch": step_call("email-dispatch", step("email", {"template": "receipt", "to": "buyer"})),
         "catch-up": shop.catch_up,
+        "printful-webhook": lambda: shop.sandbox.printful.deliver(shop.sandbox.printful.events()[0]),
+        "printful-order": lambda: shop.client.call("printful-order", "/doctor", method="GET"),
+        "alert": lambda: shop.client.call("alert", "/watch", {}),
     }
 
 
