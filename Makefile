@@ -38,7 +38,7 @@ site:
 test:
 	@deploy/local/setup.sh tests
 	@.venv/bin/python -m ruff check --quiet .
-	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 soak:
 	@deploy/local/setup.sh tests

@@ -16,7 +16,7 @@ from support import month_script
 from support.month import WORKERS, Month
 from support.month_judge import Judge, nothing_left
 
-ORDERS, DAYS, SEED = (int(os.environ.get(name) or usual) for name, usual in (("ORDERS", 120), ("DAYS", 6), ("SEED", 1)))
+ORDERS, DAYS, SEED = (int(os.environ.get(name) or usual) for name, usual in (("ORDERS", 60), ("DAYS", 4), ("SEED", 1)))
 AGAIN = f"make soak ORDERS={ORDERS} DAYS={DAYS} SEED={SEED}"
 
 #: Days in which nothing of the shop runs.
