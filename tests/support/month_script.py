@@ -127,7 +127,7 @@ def write(seed: int, orders: int, days: int, outage_days: int) -> Script:
         away=_away(source, days, outage),
         thefts=[source.uniform(0, days - 1) * DAY for _ in range(2 + days // 8)],
         drafts=[source.uniform(0, days) * DAY for _ in range(days)],
-        kills=[at + 1 for at in source.sample(running, min(orders // 15, 80))],
+        kills=[at + 1 for at in source.sample(running, min(max(orders // 15, 6), 80))],
         outage=outage,
         idle=HOUR if days > 7 else 2 * HOUR,
         busy=(120, 1500) if days > 7 else (600, 3600),

@@ -118,6 +118,21 @@ def test_only_what_may_have_changed_is_listed(shop):
     assert shop.printer.limit.calls == 200 // PAGE + 1
 
 
+def test_a_parcel_sent_again_long_after_the_delivery_is_found_within_a_day(shop):
+    """Nothing else is open that would make the listing go back so far, and nobody tells of it."""
+    order_id = bought(shop, 1)
+    change(shop, 1001, status="fulfilled", parcels=printed(1001, None, parcels=1).parcels)
+    run(shop, EVERY)
+    shop.apply()
+    for _ in range(5):
+        run(shop, 86_400)
+    change(shop, 1001, parcels=printed(1001, None, parcels=2).parcels)
+    for _ in range(86_400 // EVERY):
+        run(shop, EVERY)
+    shop.apply()
+    assert len(shop.orders.require(order_id).parcels) == 2
+
+
 def test_a_rate_limit_in_the_middle_is_no_loss_the_next_run_goes_on_where_it_was(shop):
     for number in range(70):
         order = shop.order(mug(number))

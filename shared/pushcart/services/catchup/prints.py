@@ -1,7 +1,8 @@
 """Asks Printful for what never arrived: its orders, newest first, down to the oldest that was still open.
 
-Those that differ from what ours say become events in the inbox. Those that no order of ours asked for are remembered,
-and alarmed about once it is sure that no payment is on its way that would explain them: whoever has the key can order.
+Once a day it goes on to those that ended long ago, because a parcel may be sent again. Those that differ from what ours
+say become events in the inbox. Those that no order of ours asked for are remembered, and alarmed about once it is sure
+that no payment is on its way that would explain them: whoever has the key can order.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ PAGE = 50
 #: Pages in one run, so that the recovery gets its share; and orders listed once more, because some may be deleted.
 MOST_PAGES, OVERLAP = 10, 5
 
-#: Seconds between two listings, and how far they go back at most.
-EVERY, FURTHEST = 600, 60 * 86_400
+#: Seconds between two listings, between two that go back as far as may be, and how far that is.
+EVERY, EVERY_FAR, FURTHEST = 600, 86_400, 60 * 86_400
 
 #: Seconds that a strange order is only remembered; and at most, while events wait that might explain it.
 STRANGE_FOR, STRANGE_AT_MOST = 600, 3600
@@ -91,7 +92,7 @@ class PrintCatchUp:
         """
         kept = self._cursors.read(PRINTS) or {}
         now = int(self._clock().timestamp())
-        if kept.get("walk") or not 0 <= now - kept.get("listed_at", 0) < EVERY:
+        if kept.get("walk") or _is_due(kept, "listed_at", EVERY, now):
             self._list(kept, now, found, go_on)
         else:
             found.finished = True
@@ -99,8 +100,10 @@ class PrintCatchUp:
         return found
 
     def _list(self, kept: dict[str, Any], now: int, found: Found, go_on: Callable[[], bool]) -> None:
-        since = kept.get("open_since", 0) if kept.get("listed_at", 0) <= now else 0  # the clock was ahead
-        fresh = {"offset": 0, "until": max(since, now - FURTHEST), "oldest_open": now, "began": now}
+        far = _is_due(kept, "far_at", EVERY_FAR, now)
+        until = now - FURTHEST if far else max(kept["open_since"], now - FURTHEST)
+        far_at = now if far else kept["far_at"]
+        fresh = {"offset": 0, "until": until, "oldest_open": now, "began": now, "far_at": far_at}
         walk, version = kept.get("walk") or fresh, kept.get("version", 0)
         for _ in range(MOST_PAGES):
             page = self._printer.page(walk["offset"], PAGE)
@@ -120,7 +123,8 @@ class PrintCatchUp:
                 bool(page.items) and _seconds(page.items[-1].created_at) < walk["until"]
             )
             going = {**kept, "walk": {**walk, "offset": max(walk["offset"] - OVERLAP, 0)}}
-            done = {"open_since": walk["oldest_open"] - 86_400, "listed_at": walk["began"]}
+            open_since = walk["oldest_open"] - 86_400
+            done = {"open_since": open_since, "listed_at": walk["began"], "far_at": walk["far_at"]}
             point(Point.PAGE_TAKEN)
             if not self._cursors.write(PRINTS, done if last else going, version) or last:
                 found.finished = last
@@ -243,6 +247,11 @@ def _condition(numbers: list[str]) -> Condition:
         command=commands.recover(),
         count=len(numbers),
     )
+
+
+def _is_due(kept: dict[str, Any], name: str, seconds: int, now: int) -> bool:
+    """Whether what was done when `name` says is to be done again; also when the clock was ahead then."""
+    return not 0 <= now - kept.get(name, 0) < seconds
 
 
 def _strange(kept: dict[str, Any]) -> dict[str, Strange]:
