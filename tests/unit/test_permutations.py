@@ -34,8 +34,8 @@ LIVES: dict[str, tuple[Stage, ...]] = {
 }
 ORDERS = list(itertools.permutations(range(6)))
 
-#: All 720 where a commit costs least; elsewhere a sample, a different one for each life.
-HOW_MANY = {"sqlite": 720, "postgresql": 60, "mongodb": 20}
+#: All 720 of one life where a commit costs least; else a sample, another one for each life.
+HOW_MANY = {"sqlite": 240, "postgresql": 60, "mongodb": 20}
 
 _numbers = itertools.count(1001)
 
@@ -48,7 +48,8 @@ def database(request, tmp_path_factory) -> Iterator[tuple[str, Store]]:
 
 
 def some(kind: str, seed: str) -> list[tuple[int, ...]]:
-    return random.Random(seed).sample(ORDERS, HOW_MANY[kind])
+    every = (kind, seed) == ("sqlite", "kept")
+    return ORDERS if every else random.Random(seed).sample(ORDERS, HOW_MANY[kind])
 
 
 class Life:
@@ -110,7 +111,7 @@ class Life:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("life", LIVES)
 def test_all_that_happened_told_in_any_sequence_ends_in_the_same_order(database, life):
-    """Everything happened first, then the events arrive in each of 720 sequences, with steps running now and then.
+    """Everything happened first, then the events arrive in each sequence, with steps running now and then.
 
     Each read sees the last truth, so all ends must be equal, in all but times and history: statuses, amounts, steps
     with their states and attempts, what was raised, and every key the functions were asked for, each once.
