@@ -142,7 +142,7 @@ def authorise_again_if_it_was_lost(shop, burst, killed):
         shop.ask(f"/orders/{order_id}/retry")
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_whatever_is_killed_during_a_burst_every_order_is_fulfilled_once(shop, seed):
     burst, printed = Burst(shop, [WHEEL, GLAZE, PLANS] * 9), Printed(shop, [SHIRT] * 6)
     killed = kill_some(shop, random.Random(seed), printed)

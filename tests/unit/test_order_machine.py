@@ -309,7 +309,7 @@ class OneOrder(RuleBasedStateMachine):
 
 
 OneOrder.TestCase.settings = settings(
-    max_examples=500,
+    max_examples=300,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
