@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from pushcart import clock as clocks
-from pushcart import commands, doctor, shapes, startup
+from pushcart import doctor, shapes, startup
 from pushcart.config import Config, Reads, lines_of
 from pushcart.domain.alerting import AlertSettings
 from pushcart.domain.catalogue import Catalogue
-from pushcart.errors import ConfigurationError, MethodNotAllowed, ProviderError
+from pushcart.errors import MethodNotAllowed
 from pushcart.gateway import Gateway
 from pushcart.providers.apprise_push import ApprisePush
-from pushcart.services.alerts.channels import Channels, addresses
+from pushcart.services.alerts.channels import Channels
 from pushcart.services.alerts.desk import AlertDesk
 from pushcart.services.alerts.incidents import Incidents
 from pushcart.services.alerts.teller import Teller
@@ -55,8 +55,8 @@ class App:
         self._gateway = Gateway(
             config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=MAIL_TIMEOUT
         )
-        self._push = ApprisePush(config["twilio_url"])
-        channels = Channels(self._addresses, self._push, self._gateway, clock)
+        channels = Channels(self._addresses, ApprisePush(config["twilio_url"]), self._gateway, clock)
+        self._channels = channels
         test = config["stripe_mode"] == "test"
         teller = Teller(channels, catalogue, self._settings, clock, partial(secrets.token_hex, 8), test=test)
         folders = {"root": "/", **_folder_of(config.secret("store-url"))}
@@ -89,29 +89,11 @@ class App:
         return self._catalogue().alerts
 
     def _probes(self) -> doctor.Probes:
-        def ping() -> str:
-            self._store.ping()
-            return "can be read and written"
-
         return {
             "configuration": doctor.Probe(partial(doctor.settings, partial(check, self._config))),
-            "store": doctor.Probe(ping, f"look at the secret store-url and at the database; {commands.logs('alert')}"),
-            "alert-urls": doctor.Probe(self._look_at_addresses, "look at the secret alert-urls"),
+            "store": doctor.store(self._store, "alert"),
+            "alert-urls": doctor.Probe(self._channels.examine, "look at the secret alert-urls"),
         }
-
-    def _look_at_addresses(self) -> str | list[doctor.Check]:
-        known = addresses(self._addresses())
-        if not known:
-            return "no addresses: alerts go by mail to shop.admins"
-        bad = []
-        for address in known:
-            try:
-                self._push.check(address.url)
-            except ProviderError as error:
-                bad.append(error.message)
-        if bad:
-            raise ConfigurationError(bad)
-        return f"{len(known)} can be used; pushcart alerts test sends a message to each"
 
     def close(self) -> None:
         self._timer.stop()

@@ -21,7 +21,7 @@ from typing import Any
 
 import msgspec
 
-from pushcart import auth, commands, doctor, shapes, startup
+from pushcart import auth, doctor, shapes, startup
 from pushcart import clock as clocks
 from pushcart.config import Config, Reads
 from pushcart.crash import Point, point
@@ -29,8 +29,8 @@ from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import FunctionFailed, PushcartError
 from pushcart.gateway import Gateway
 from pushcart.providers import printful
-from pushcart.repositories import Heartbeats, Locks
-from pushcart.services.upkeep import joined
+from pushcart.repositories import CATCH_UP, Heartbeats, Locks
+from pushcart.services.upkeep import checkup, joined
 from pushcart.services.upkeep.joined import Joined
 from pushcart.store import connect
 from pushcart.web import Request, Router
@@ -42,11 +42,6 @@ READS = Reads(
 )
 
 log = logging.getLogger(__name__)
-
-JOB = "catch-up"
-
-#: Seconds after which a heartbeat is too old: cron calls every minute, and a run may take one.
-HEARTBEAT_AGE = 180
 
 #: Seconds order-store may take beyond the sweep's own limit, to finish the step in hand.
 MARGIN = 15
@@ -79,10 +74,10 @@ class App:
         self._joined = Joined(config, catalogue, self._store, clock, self._gateway, self._gateway_for)
         self._router = Router(config, clock)
         self._router.add("POST", "/", lambda request: self._run())
-        self._router.add("GET", "/", lambda request: {"last": self._heartbeats.last(JOB)})
+        self._router.add("GET", "/", lambda request: {"last": self._heartbeats.last(CATCH_UP)})
         self._router.add("POST", "/recover", self._recover)
         self._router.add("GET", "/recover", lambda request: {"last": self._joined.last_recovery()})
-        doctor.add(self._router, config, clock, self._probes)
+        doctor.add(self._router, config, clock, lambda: checkup.probes(self._heartbeats, clock))
 
     def handle(self, event: Any, context: Any) -> dict[str, Any]:
         cron = event.method == "POST" and event.path in ("", "/") and not event.body
@@ -96,7 +91,7 @@ class App:
 
     def _run(self) -> dict[str, Any]:
         end = time.monotonic() + self._config.number("sweep_seconds") + AFTER_SWEEP
-        token = self._locks.acquire(JOB, self._timeout + MARGIN)
+        token = self._locks.acquire(CATCH_UP, self._timeout + MARGIN)
         if token is None:
             return {"running": True}
         try:
@@ -105,12 +100,12 @@ class App:
             point(Point.SWEEP_DONE)
             found = self._joined.run(lambda: time.monotonic() < end and not self._stopping.is_set())
             if failed is None:
-                self._heartbeats.beat(JOB, swept)
+                self._heartbeats.beat(CATCH_UP, swept)
             self._watch()
             if failed is not None:
                 raise failed
         finally:
-            self._locks.release(JOB, token)
+            self._locks.release(CATCH_UP, token)
         return {"swept": swept, "found": found}
 
     def _sweep(self) -> tuple[dict[str, Any], FunctionFailed | None]:
@@ -135,20 +130,6 @@ class App:
         key = lambda: self._config.secret("internal-key")  # noqa: E731
         self._gateways.append(Gateway(self._config["gateway_url"], key, self._clock, timeout=seconds))
         return self._gateways[-1]
-
-    def _probes(self) -> doctor.Probes:
-        fix = f"is cron-connector running, and Prometheus, which it needs? {commands.logs(JOB)}"
-        return {"heartbeat": doctor.Probe(lambda: [self._heartbeat(fix)], "look at the secret store-url")}
-
-    def _heartbeat(self, fix: str) -> doctor.Check:
-        last = self._heartbeats.last(JOB)
-        if last is None:
-            return doctor.Check(name="heartbeat", status="fail", text="cron has never had a run finish", fix=fix)
-        age = (self._clock() - clocks.from_instant(last["at"])).total_seconds()
-        text = f"the last run ended {age:.0f} s ago"
-        if age > HEARTBEAT_AGE:
-            return doctor.Check(name="heartbeat", status="fail", text=text, fix=fix)
-        return doctor.Check(name="heartbeat", status="pass", text=text)
 
     def stopping(self) -> None:
         self._stopping.set()

@@ -23,7 +23,7 @@ from pushcart import clock as clocks
 from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.pages import pages
-from pushcart.errors import BadRequest, ConfigurationError, PushcartError
+from pushcart.errors import BadRequest, PushcartError
 from pushcart.public import Origins, PublicRouter, origin_of
 from pushcart.repositories import Locks, Orders
 from pushcart.services import traffic
@@ -116,24 +116,11 @@ class App:
         return [origin_of(self._site()), *map(origin_of, self._catalogue().site.origins)]
 
     def _probes(self) -> doctor.Probes:
-        def ping() -> str:
-            self._store.ping()
-            return "can be read and written"
-
+        ways = lambda: self._ways.check(self._catalogue())  # noqa: E731 - shop.yml may name others since the start
         return {
-            "configuration": doctor.Probe(partial(doctor.settings, self._settings)),
-            "store": doctor.Probe(ping, "look at the secret store-url and at the database"),
+            "configuration": doctor.Probe(partial(doctor.settings, ways)),
+            "store": doctor.store(self._store, "checkout"),
         }
-
-    def _settings(self) -> None:
-        """Also the keys of the ways to pay, which shop.yml may name since the function started."""
-        needed = needs.for_checkout(self._catalogue())
-        self._config.check(needed.secrets, needed.variables)
-        mode = self._config["stripe_mode"]
-        for provider in self._ways.links(self._catalogue().checkout.pay_with):
-            if (other := provider.mode()) not in (None, mode):
-                problem = f"stripe_mode is {mode}, but {provider.name}'s links lead to {other} payments"
-                raise ConfigurationError([problem])
 
     def close(self) -> None:
         self._visits.close()

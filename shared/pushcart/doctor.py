@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
+from pushcart import commands
 from pushcart.clock import Clock, from_instant, to_instant
 from pushcart.config import Config
 from pushcart.errors import BadRequest, ConfigurationError, ProviderBusy, PushcartError
 
 if TYPE_CHECKING:
+    from pushcart.store import Store
     from pushcart.web import Router
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,16 @@ def settings(check: Callable[[], object]) -> str:
     """A passed check's sentence when `check` finds nothing wrong with variables and secrets; else its error."""
     check()
     return "variables and secrets are there and well formed"
+
+
+def store(store: Store, function: str) -> Probe:
+    """Whether this `function` reaches the store, and can write to it."""
+
+    def ping() -> str:
+        store.ping()
+        return "can be read and written"
+
+    return Probe(ping, f"look at the secret store-url and at the database; {commands.logs(function)}")
 
 
 def compare_clocks(name: str, theirs: str | None, clock: Clock) -> Check:

@@ -181,6 +181,10 @@ class Locks:
             self._store.replace("locks", {**held, "version": held["version"] + 1, "until": ""}, held["version"])
 
 
+#: The job that cron calls every minute, and the seconds after which its heartbeat is missed.
+CATCH_UP, HEARTBEAT_AGE = "catch-up", 180
+
+
 class Heartbeats:
     """When each job last finished, and with what result."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pushcart import commands
+from pushcart import doctor
 from pushcart.config import Config
 from pushcart.doctor import Check, Probe, Probes
 from pushcart.domain.catalogue import Catalogue
@@ -22,10 +22,6 @@ def probes(
     """The probes by name; `checks` raises `ConfigurationError` for settings that do not fit together."""
     livemode = config["stripe_mode"] == "live"
 
-    def ping() -> str:
-        store.ping()
-        return "can be read and written"
-
     def stripe() -> list[Check]:
         from pushcart.services.stripe_doctor import StripeDoctor  # only a doctor's call needs it
 
@@ -37,6 +33,6 @@ def probes(
 
     return {
         "mode": Probe(mode, "set STRIPE_MODE and the secret stripe-api-key to the same mode, then faas-cli up"),
-        "store": Probe(ping, f"look at the secret store-url and at the database; {commands.logs('order-store')}"),
+        "store": doctor.store(store, "order-store"),
         "stripe": Probe(stripe, "look at stripe_url and the secret stripe-api-key"),
     }

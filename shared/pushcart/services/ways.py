@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from pushcart import needs
 from pushcart.config import Config
+from pushcart.domain.catalogue import Catalogue
+from pushcart.errors import ConfigurationError
 from pushcart.providers import paylinks
 from pushcart.providers.paylinks import PayLinks
 from pushcart.providers.stripe_checkout import StripeCheckout
@@ -29,6 +32,16 @@ class Ways:
     def links(self, names: Iterable[str]) -> list[PayLinks]:
         """The providers of signed links among these ways to pay."""
         return [self._link(name) for name in names if name != "stripe"]
+
+    def check(self, catalogue: Catalogue) -> None:
+        """`ConfigurationError` when what the ways to pay need is missing, or leads to payments of another mode."""
+        needed = needs.for_checkout(catalogue)
+        self._config.check(needed.secrets, needed.variables)
+        mode = self._config["stripe_mode"]
+        for provider in self.links(catalogue.checkout.pay_with):
+            if (other := provider.mode()) not in (None, mode):
+                problem = f"stripe_mode is {mode}, but {provider.name}'s links lead to {other} payments"
+                raise ConfigurationError([problem])
 
     def _link(self, name: str) -> PayLinks:
         if name not in self._links:

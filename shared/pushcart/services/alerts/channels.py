@@ -135,6 +135,21 @@ class Channels:
             found.append({"to": MAIL, "for": str(level), "ok": sent, "error": error})
         return found
 
+    def examine(self) -> str:
+        """How many addresses there are, for a doctor; `ConfigurationError` names those that cannot be used."""
+        known = addresses(self._lines())
+        if not known:
+            return "no addresses: alerts go by mail to shop.admins"
+        bad = []
+        for address in known:
+            try:
+                self._push.check(address.url)
+            except ProviderError as error:
+                bad.append(error.message)
+        if bad:
+            raise ConfigurationError(bad)
+        return f"{len(known)} can be used; pushcart alerts test sends a message to each"
+
 
 def _for_mail(text: Text) -> str:
     """The mail's layout has places of its own for the command and the time; its paragraphs are one."""

@@ -13,6 +13,7 @@ from pushcart import commands
 from pushcart.clock import Instant, later, seconds_between
 from pushcart.domain.catalogue import STEP_TYPES
 from pushcart.domain.event import EventStatus
+from pushcart.repositories import CATCH_UP, HEARTBEAT_AGE
 from pushcart.services.alerts.health import ailing
 from pushcart.services.alerts.incidents import Condition, Level
 from pushcart.services.alerts.of_orders import LASTS
@@ -21,9 +22,6 @@ from pushcart.store import Store
 #: Seconds an event may wait to be applied, and a provider may fail, before the owner hears of it; and from when on
 #: that is critical.
 LATE, TOO_LATE = 900, 3_600
-
-#: Seconds after which a heartbeat of catch-up is missed: cron calls it every minute.
-HEARTBEAT_AGE = 180
 
 #: Days before a key's last one from which on the owner hears of it, and from which on it is critical.
 KEY_WARNS, KEY_URGENT = 14, 2
@@ -141,7 +139,7 @@ def of_heartbeat(last: Instant | None, now: Instant, started: Instant) -> list[C
             level=Level.CRITICAL,
             what=f"catch-up has not finished a run {since}; cron should call it every minute",
             means="retries, delayed mails and payments nobody told of wait; new orders go on",
-            command=commands.logs("catch-up"),
+            command=commands.logs(CATCH_UP),
             lasts=LASTS,
         )
     ]

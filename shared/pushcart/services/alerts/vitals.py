@@ -13,8 +13,8 @@ from typing import Any
 from pushcart.clock import Clock, Instant, seconds_between, to_instant
 from pushcart.domain.event import EventStatus
 from pushcart.errors import StoreUnavailable
-from pushcart.repositories import Heartbeats
-from pushcart.services.alerts.conditions import HEARTBEAT_AGE, LATE
+from pushcart.repositories import CATCH_UP, HEARTBEAT_AGE, Heartbeats
+from pushcart.services.alerts.conditions import LATE
 from pushcart.services.alerts.incidents import Incidents, Level
 from pushcart.store import Store
 
@@ -59,7 +59,7 @@ class Vitals:
         return {"status": "pass" if well else "fail", "checks": checks}
 
     def _figures(self, now: Instant) -> dict[str, list[dict[str, Any]]]:
-        beat = Heartbeats(self._store, self._clock).last("catch-up")
+        beat = Heartbeats(self._store, self._clock).last(CATCH_UP)
         beat_age = seconds_between(beat["at"], now) if beat else None
         waiting = self._store.find("inbox", equal={"status": str(EventStatus.PENDING)}, order_by="received_at", limit=1)
         event_age = seconds_between(waiting[0]["received_at"], now) if waiting else 0.0

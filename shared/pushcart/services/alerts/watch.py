@@ -14,7 +14,7 @@ from pushcart.clock import Clock, Instant, seconds_between, to_instant
 from pushcart.domain.alerting import AlertSettings
 from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import StoreUnavailable
-from pushcart.repositories import Heartbeats
+from pushcart.repositories import CATCH_UP, HEARTBEAT_AGE, Heartbeats
 from pushcart.services.alerts import conditions
 from pushcart.services.alerts import of_orders as conditions_orders
 from pushcart.services.alerts.conditions import DiskUsage
@@ -24,9 +24,6 @@ from pushcart.services.alerts.teller import Teller
 from pushcart.store import Store
 
 log = logging.getLogger(__name__)
-
-#: The job whose heartbeat is missed.
-JOB = "catch-up"
 
 #: Seconds the store may be away before the owner is told.
 STORE_AWAY = 120
@@ -142,13 +139,13 @@ class Watch:
 
     def _unseen(self, now: Instant) -> tuple[str, ...]:
         """The ids' beginnings of what nobody can have seen just now, so that it is not over for that."""
-        if seconds_between(self._started, now) <= conditions.HEARTBEAT_AGE:
+        if seconds_between(self._started, now) <= HEARTBEAT_AGE:
             return ("",)  # nobody has been waited for long enough yet
         missed = conditions.of_heartbeat(self._last_beat(), now, self._started)
-        return ("doctor.", f"{JOB}.") if missed else ()
+        return ("doctor.", f"{CATCH_UP}.") if missed else ()
 
     def _last_beat(self) -> Instant | None:
-        last = self._heartbeats.last(JOB)
+        last = self._heartbeats.last(CATCH_UP)
         return last["at"] if last else None
 
     def _disks(self) -> list[Condition]:

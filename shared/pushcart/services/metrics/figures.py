@@ -17,7 +17,7 @@ from pushcart.clock import Clock, Instant, to_instant
 from pushcart.domain.event import EventStatus
 from pushcart.domain.order import FulfilmentStatus, PaymentStatus
 from pushcart.errors import StoreUnavailable
-from pushcart.repositories import Heartbeats, Inbox, Orders
+from pushcart.repositories import CATCH_UP, Heartbeats, Inbox, Orders
 from pushcart.services.metrics import acktimes
 from pushcart.store import Store
 
@@ -28,9 +28,6 @@ KEEP = 15.0
 
 #: What is due, and incidents, are counted up to here: more says no more.
 MOST = 1_000
-
-#: The job whose heartbeat counts.
-JOB = "catch-up"
 
 
 class Figures(msgspec.Struct):
@@ -77,7 +74,7 @@ class StoreFigures:
         oldest = self._store.find("inbox", equal={"status": str(EventStatus.PENDING)}, order_by="received_at", limit=1)
         open_ones = self._store.find("incidents", equal={"state": "open"}, order_by="opened_at", limit=MOST)
         acks = {name: self._store.get("measures", acktimes.id_of(name)) for name in acktimes.FUNCTIONS}
-        beat = Heartbeats(self._store, self._clock).last(JOB)
+        beat = Heartbeats(self._store, self._clock).last(CATCH_UP)
         return Figures(
             payment=self._counts("orders", "payment_status", PaymentStatus),
             fulfilment=self._counts("orders", "fulfilment_status", FulfilmentStatus),
