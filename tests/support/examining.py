@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from local.shop import LocalShop
@@ -31,8 +33,7 @@ def examine(shop: LocalShop) -> dict[tuple[str, str], dict[str, Any]]:
 
 def wrong(shop: LocalShop, status: str = "fail") -> dict[str, str]:
     """What the functions themselves find wrong, by name: the text and what to do."""
-    found: dict[str, str] = {}
-    for function in INTERNAL:
-        checks = shop.client.call(function, "/doctor", method="GET")["checks"]
-        found |= {one["name"]: f"{one['text']} | {one['fix']}" for one in checks if one["status"] == status}
-    return found
+    ask = partial(shop.client.call, path="/doctor", method="GET")
+    with ThreadPoolExecutor(len(INTERNAL)) as pool:
+        checks = [one for answer in pool.map(ask, INTERNAL) for one in answer["checks"]]
+    return {one["name"]: f"{one['text']} | {one['fix']}" for one in checks if one["status"] == status}
