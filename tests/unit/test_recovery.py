@@ -146,6 +146,20 @@ def print_unknown(shop):
     shop.printer.orders.clear()
 
 
+def print_goes_on(shop):
+    """As after the loss of a store: what was refunded before it was heard of has no steps, and nothing tracks it."""
+
+    def never_planned(order):
+        order.steps, order.planned = [], False
+
+    sold, order = bought(shop)
+    sold.refunds = [sold.total]
+    shop.orders.change(order.id, never_planned)
+    shop.recover(apply=True)
+    shop.apply()
+    shop.printer.orders.append(printed(1001, order.id))
+
+
 @pytest.mark.parametrize(
     ("code", "arrange"),
     {
@@ -153,6 +167,7 @@ def print_unknown(shop):
         "wrong_mode": wrong_mode,
         "wrong_mode ": paid_in_the_other_mode,
         "print_unknown": print_unknown,
+        "print_goes_on": print_goes_on,
     }.items(),
 )
 def test_what_no_event_repairs_is_told_to_the_owner_after_a_start(shop, code, arrange):

@@ -29,6 +29,11 @@ ALARMS: dict[str, tuple[Level, str, str]] = {
         "has a print that Printful does not know: it may never be made",
         commands.recover(),
     ),
+    "print_goes_on": (
+        Level.WARNING,
+        "was refunded before this shop heard of it, so that nothing of it is tracked here",
+        commands.recover(),
+    ),
     "stays_different": (
         Level.WARNING,
         "differs from its provider also after it was read again",
