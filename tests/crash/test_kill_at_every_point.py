@@ -26,6 +26,9 @@ LONG = 400
 #: Kit's refresh token works once; if its answer dies with the process, the owner has to authorise the app again.
 TOKEN_IS_LOST = {Point.TOKEN_REFRESHED}
 
+#: Where a step's function dies before it has anything to do with the store.
+WITHOUT_STORE = [Point.BEFORE_PROVIDER, Point.AFTER_PROVIDER, Point.TOKEN_REFRESHED]
+
 #: The mail that is planned for days later, and may be sent or not when a test ends.
 LATER = "how-is-it-going"
 
@@ -98,9 +101,20 @@ def purchases(customer):
     return [one["transaction_id"] for one in kept if one["email_address"] == customer.email]
 
 
-@pytest.mark.parametrize("point", [point for point in Point if point not in AT_CHECKOUT | AT_RECOVERY])
+@pytest.mark.parametrize("point", [one for one in Point if one not in {*AT_CHECKOUT, *AT_RECOVERY, *WITHOUT_STORE}])
 def test_a_process_killed_here_loses_nothing_and_repeats_nothing(shop, customer, point):
-    """On every database. Each purchase asks Kit for new tokens, so that that point is come past as well."""
+    """On every database."""
+    is_survived(shop, customer, point)
+
+
+@on_one_database
+@pytest.mark.parametrize("point", WITHOUT_STORE)
+def test_a_step_killed_before_it_stores_anything_loses_nothing_and_repeats_nothing(shop, customer, point):
+    is_survived(shop, customer, point)
+
+
+def is_survived(shop, customer, point):
+    """Each purchase asks Kit for new tokens, so that that point is come past as well."""
     shop.sandbox.kit.expire_access_token()
     crash_at(shop, point)
     buy(customer, WHEEL)

@@ -73,7 +73,7 @@ def test_a_store_that_outlives_the_run_keeps_its_orders_and_only_new_ones_are_an
     store = f"sqlite:///{tmp_path}/kept.db"
     with LocalShop(tmp_path / "state", store=store, catch_up=False) as shop:
         Customer(shop).buy(PLANS)
-        [earlier] = eventually(shop.orders)
+        [earlier] = eventually(lambda: shop.orders(fulfilment_status="fulfilled"))
     with LocalShop(tmp_path / "state", store=store, catch_up=False) as shop:
         said = Console(record=True, quiet=True)
         timelines = Timelines(shop, said)

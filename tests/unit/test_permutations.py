@@ -35,7 +35,7 @@ LIVES: dict[str, tuple[Stage, ...]] = {
 ORDERS = list(itertools.permutations(range(6)))
 
 #: All 720 of one life where a commit costs least; else a sample, another one for each life.
-HOW_MANY = {"sqlite": 240, "postgresql": 40, "mongodb": 16}
+HOW_MANY = {"sqlite": 240, "postgresql": 20, "mongodb": 8}
 
 _numbers = itertools.count(1001)
 
@@ -153,7 +153,7 @@ def test_while_the_truth_moves_on_only_what_was_true_at_each_look_decides(databa
     heard of no event at all: which event made us look, how often and in which sequence, makes no difference.
     """
     kind, store = database
-    for sequence in some(kind, f"{life} moving")[: 60 if kind == "sqlite" else 10]:
+    for sequence in some(kind, f"{life} moving")[: 60 if kind == "sqlite" else 6]:
         run, dice = Life(store, LIVES[life]), random.Random(str(sequence))
         looks: list[list[int]] = []
         for number in sequence:
