@@ -23,7 +23,8 @@ DAYS ?= 30
 SEED ?= 1
 
 export PYTHONPATH := shared:deploy
-export PYTHONDONTWRITEBYTECODE := 1
+# Byte code stays out of the folders that faas-cli copies into images.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.pushcart/pycache
 
 .PHONY: run site test soak bench lint lock docs install secrets clean
 

@@ -195,7 +195,8 @@ def copy(tmp_path_factory):
 
 def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
-    bare = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # loading all of them takes longer than a test
+    # Loading all plugins takes longer than a test; byte code of a file may be taken for that of the next one.
+    bare = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(command, cwd=folder, env=bare, capture_output=True, text=True, timeout=100, check=False)
 
 
