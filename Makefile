@@ -23,7 +23,7 @@ DAYS ?= 30
 SEED ?= 1
 
 export PYTHONPATH := shared:deploy
-# Byte code stays out of the folders that faas-cli copies into images.
+# One cache of byte code for all that make starts.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.pushcart/pycache
 
 .PHONY: run site test soak bench lint lock docs install secrets clean
