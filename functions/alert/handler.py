@@ -55,15 +55,14 @@ class App:
         self._gateway = Gateway(
             config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=MAIL_TIMEOUT
         )
-        channels = Channels(self._addresses, ApprisePush(config["twilio_url"]), self._gateway, clock)
-        self._channels = channels
+        self._channels = Channels(self._addresses, ApprisePush(config["twilio_url"]), self._gateway, clock)
         test = config["stripe_mode"] == "test"
-        teller = Teller(channels, catalogue, self._settings, clock, partial(secrets.token_hex, 8), test=test)
+        teller = Teller(self._channels, catalogue, self._settings, clock, partial(secrets.token_hex, 8), test=test)
         folders = {"root": "/", **_folder_of(config.secret("store-url"))}
         watch = Watch(self._store, teller, catalogue, self._settings, clock, folders=folders)
         self._timer = Timer(watch)
         self._vitals = Vitals(self._store, clock)
-        desk = AlertDesk(watch, Incidents(self._store, clock), channels, catalogue, test=test)
+        desk = AlertDesk(watch, Incidents(self._store, clock), self._channels, catalogue, test=test)
         self._router = Router(config, clock)
         self._router.add("POST", "/watch", lambda request: watch.run())
         self._router.add("GET", "/incidents", desk.list)

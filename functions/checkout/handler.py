@@ -54,7 +54,6 @@ class App:
     """The function's parts, joined."""
 
     def __init__(self, config: Config, catalogue: Callable[[], Catalogue], clock: clocks.Clock) -> None:
-        self._config = config
         self._catalogue = catalogue
         self._store = connect(config.secret("store-url"))
         orders = Orders(self._store)
@@ -116,11 +115,14 @@ class App:
         return [origin_of(self._site()), *map(origin_of, self._catalogue().site.origins)]
 
     def _probes(self) -> doctor.Probes:
-        ways = lambda: self._ways.check(self._catalogue())  # noqa: E731 - shop.yml may name others since the start
         return {
-            "configuration": doctor.Probe(partial(doctor.settings, ways)),
+            "configuration": doctor.Probe(partial(doctor.settings, self._check)),
             "store": doctor.store(self._store, "checkout"),
         }
+
+    def _check(self) -> None:
+        """Also what shop.yml came to need since the function started."""
+        self._ways.check(self._catalogue())
 
     def close(self) -> None:
         self._visits.close()

@@ -100,11 +100,7 @@ class PrintCatchUp:
         return found
 
     def _list(self, kept: dict[str, Any], now: int, found: Found, go_on: Callable[[], bool]) -> None:
-        far = _is_due(kept, "far_at", EVERY_FAR, now)
-        until = now - FURTHEST if far else max(kept["open_since"], now - FURTHEST)
-        far_at = now if far else kept["far_at"]
-        fresh = {"offset": 0, "until": until, "oldest_open": now, "began": now, "far_at": far_at}
-        walk, version = kept.get("walk") or fresh, kept.get("version", 0)
+        walk, version = kept.get("walk") or _begun(kept, now), kept.get("version", 0)
         for _ in range(MOST_PAGES):
             page = self._printer.page(walk["offset"], PAGE)
             strange: list[PrintFacts] = []
@@ -247,6 +243,13 @@ def _condition(numbers: list[str]) -> Condition:
         command=commands.recover(),
         count=len(numbers),
     )
+
+
+def _begun(kept: dict[str, Any], now: int) -> dict[str, Any]:
+    """A listing from the newest order on: down to the oldest that was still open, once a day as far as may be."""
+    far = _is_due(kept, "far_at", EVERY_FAR, now)
+    since, far_at = (0, now) if far else (kept["open_since"], kept["far_at"])
+    return {"offset": 0, "until": max(since, now - FURTHEST), "oldest_open": now, "began": now, "far_at": far_at}
 
 
 def _is_due(kept: dict[str, Any], name: str, seconds: int, now: int) -> bool:

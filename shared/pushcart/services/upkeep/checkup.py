@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pushcart import commands
-from pushcart.clock import Clock, from_instant
+from pushcart.clock import Clock, seconds_between, to_instant
 from pushcart.doctor import Check, Probe, Probes
 from pushcart.repositories import CATCH_UP, HEARTBEAT_AGE, Heartbeats
 
@@ -13,7 +13,7 @@ def probes(heartbeats: Heartbeats, clock: Clock) -> Probes:
 
     def heartbeat() -> list[Check]:
         last = heartbeats.last(CATCH_UP)
-        age = None if last is None else (clock() - from_instant(last["at"])).total_seconds()
+        age = None if last is None else seconds_between(last["at"], to_instant(clock()))
         text = "cron has never had a run finish" if age is None else f"the last run ended {age:.0f} s ago"
         if age is not None and age <= HEARTBEAT_AGE:
             return [Check(name="heartbeat", status="pass", text=text)]
