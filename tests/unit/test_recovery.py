@@ -183,6 +183,13 @@ def test_what_no_event_repairs_is_told_to_the_owner_after_a_start(shop, code, ar
     assert alarm.orders == [found.order]
 
 
+@pytest.mark.parametrize("status", ["draft", "failed", "canceled", "fulfilled"])
+def test_of_a_refunded_order_that_was_lost_nothing_is_said_when_nothing_is_made(shop, status):
+    print_goes_on(shop)
+    shop.printer.orders[:] = [msgspec.structs.replace(shop.printer.orders[0], status=status)]
+    assert shop.recover() == []
+
+
 def test_an_order_nobody_asked_for_at_printful_is_left_to_catch_up_to_alarm_about(shop):
     shop.printer.orders.append(printed(666, None))
     (found,) = shop.recover(apply=True)

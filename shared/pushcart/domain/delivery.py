@@ -110,8 +110,12 @@ def called_off(order: Order, catalogue: Catalogue, now: Instant) -> None:
         if not made.under_way:
             attention.resolve(order, "print_goes_on", made.number, now)
         elif _money_gone(order) and not _sent_all_the_same(order, made, catalogue):
-            text = f"the money went back, but Printful still makes its order {made.number}; cancel it there"
-            attention.require(order, "print_goes_on", made.number, text, now)
+            attention.require(order, "print_goes_on", made.number, goes_on(made.number), now)
+
+
+def goes_on(number: str) -> str:
+    """What the owner is told of the provider's order `number`, which is made although the money went back."""
+    return f"the money went back, but Printful still makes its order {number}; cancel it there"
 
 
 def owed_again(order: Order, now: Instant) -> None:

@@ -16,6 +16,9 @@ FULFILLED, ARCHIVED = "fulfilled", "archived"
 #: Nothing more will be made or sent by itself.
 ENDED = frozenset({FULFILLED, CANCELLED, ARCHIVED})
 
+#: Nothing is made as long as nobody does anything.
+AT_REST = ENDED | {DRAFT, FAILED}
+
 
 class ParcelItem(msgspec.Struct, kw_only=True):
     """So many pieces of something in a parcel. `line` is the order's line, where it is known."""
@@ -92,7 +95,7 @@ class Print(msgspec.Struct, kw_only=True):
     @property
     def under_way(self) -> bool:
         """Whether it will be made and sent unless somebody stops it."""
-        return self.open and self.status not in (DRAFT, FAILED)
+        return self.status not in AT_REST and not self.let_go
 
 
 class PrintFacts(msgspec.Struct, kw_only=True):

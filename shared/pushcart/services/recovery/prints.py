@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pushcart.clock import Clock, to_instant
+from pushcart.domain import delivery
 from pushcart.domain.order import PaymentStatus
-from pushcart.domain.parcels import ENDED, PrintFacts
+from pushcart.domain.parcels import AT_REST, PrintFacts
 from pushcart.repositories import Cursors, Orders
 from pushcart.services.catchup import seen
 from pushcart.services.catchup.prints import PAGE, Printer, difference, note_strange, order_for
@@ -100,8 +101,9 @@ class PrintsPhase:
             )
             tally.findings.append(finding)
             return
-        if facts.status not in ENDED and not order.planned and order.payment_status is PaymentStatus.REFUNDED:
-            text = f"the money went back, but Printful still makes its order {facts.number}; cancel it there"
+        # One that was planned says so itself, as soon as its print is read.
+        if not order.planned and order.payment_status is PaymentStatus.REFUNDED and facts.status not in AT_REST:
+            text = delivery.goes_on(facts.number)
             tally.findings.append(self._repairs.by_hand("print_goes_on", text, order=order.id, object=facts.number))
         differs = difference(order, facts)
         if differs:
