@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from decimal import Decimal
 from pathlib import Path
 
@@ -81,23 +82,31 @@ def read(path: Path) -> Catalogue:
 class Reloading:
     """The catalogue, read again when its file or secret changed; a changed file with mistakes keeps the old one.
 
-    Called, it gives the `Catalogue`.
+    Called, from any thread, it gives the `Catalogue`; whoever calls while it is read waits for what was read.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._reading = threading.Lock()
         self._state = self._stamp()
         self._catalogue = load(config)
 
     def __call__(self) -> Catalogue:
-        state = self._stamp()
-        if state != self._state:
-            self._state = state
-            try:
-                self._catalogue = load(self._config)
-            except CatalogueError as error:
-                log.error("the changed shop.yml is not used: %s", error.message)
+        if self._stamp() != self._state:
+            with self._reading:
+                self._read_again()
         return self._catalogue
+
+    def _read_again(self) -> None:
+        state = self._stamp()
+        if state == self._state:
+            return
+        try:
+            self._catalogue = load(self._config)
+        except CatalogueError as error:
+            log.error("the changed shop.yml is not used: %s", error.message)
+        # Last, or a cart that comes while the file is read is sold at the old price.
+        self._state = state
 
     def _stamp(self) -> tuple[tuple[str, int, int], ...]:
         file = self._config["shop_file"] or str(PACKED / "shop.yml")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
 from pathlib import Path
 
@@ -137,6 +139,14 @@ def test_a_price_of_another_currency_has_its_own_decimals():
     assert catalogue.price_of(catalogue.products[0]) == 800
 
 
+class Hasty(shopfile.Reloading):
+    """Without the guard: what the reader has yet to read counts as read."""
+
+    def _read_again(self):
+        self._state = self._stamp()
+        self._catalogue = shopfile.load(self._config)
+
+
 class TestWhereTheShopComesFrom:
     @pytest.fixture
     def config(self, tmp_path):
@@ -161,6 +171,24 @@ class TestWhereTheShopComesFrom:
         (tmp_path / "shop.yml").write_text("shop: nothing")
         assert current().shop.name == "Test Shop"
         assert "the changed shop.yml is not used" in caplog.text
+
+    @pytest.mark.parametrize(("reloading", "second"), [(shopfile.Reloading, "New Name"), (Hasty, "Test Shop")])
+    def test_nobody_is_given_the_old_shop_while_the_changed_one_is_read(self, config, tmp_path, reloading, second):
+        """A pipe in the file's place holds the reader. The control notes the file as read before it is."""
+        current = reloading(config)
+        file, changed = tmp_path / "shop.yml", SHOP.replace("Test Shop", "New Name")
+        file.unlink()
+        os.mkfifo(file)
+        with ThreadPoolExecutor(2) as pool:
+            reader = pool.submit(current)
+            with file.open("w") as pipe:
+                other = pool.submit(current)
+                wait([other], timeout=0.2)
+                (tmp_path / "beside").write_text(changed)
+                (tmp_path / "beside").rename(file)
+                pipe.write(changed)
+            assert other.result(5).shop.name == second
+            assert reader.result(5).shop.name == "New Name"
 
     def test_a_missing_file_says_so(self, config, tmp_path):
         (tmp_path / "shop.yml").unlink()
