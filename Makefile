@@ -39,11 +39,11 @@ site:
 test:
 	@deploy/local/setup.sh tests
 	@.venv/bin/python -m ruff check --quiet .
-	@.venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	@TMPDIR=$$(tests/scratch.sh) .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 soak:
 	@deploy/local/setup.sh tests
-	@ORDERS=$(ORDERS) DAYS=$(DAYS) SEED=$(SEED) .venv/bin/python -m pytest -s tests/crash/test_month.py
+	@TMPDIR=$$(tests/scratch.sh) ORDERS=$(ORDERS) DAYS=$(DAYS) SEED=$(SEED) .venv/bin/python -m pytest -s tests/crash/test_month.py
 
 bench:
 	@deploy/local/setup.sh tests

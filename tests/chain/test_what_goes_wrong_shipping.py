@@ -34,7 +34,7 @@ class Reader(Shopper):
 
     def prints(self) -> list[dict[str, Any]]:
         """All that Printful has for this buyer, under whatever number."""
-        return [one for one in self.printful.orders() if one["recipient"]["email"] == self.email]
+        return self.printful.orders(to=self.email)
 
     def print_number(self) -> int:
         """Printful's number of the one order it has for this buyer."""

@@ -101,7 +101,7 @@ class Shop:
         return Counter((args["order_id"], args["step"]) for args in sent if "order_id" in args)
 
     def print_of(self, buyer: Customer) -> int:
-        [made] = [one for one in self.sandbox.printful.orders() if one["recipient"]["email"] == buyer.email]
+        [made] = self.sandbox.printful.orders(to=buyer.email)
         return int(made["id"])
 
 

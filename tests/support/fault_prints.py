@@ -44,12 +44,8 @@ def gets_a_parcel(buyer: Buyer) -> None:
 
 def prints(buyer: Buyer) -> list[dict[str, Any]]:
     """What Printful has for this buyer and will make, or has made."""
-    made = buyer.shop.sandbox.printful.orders()
-    return [
-        one
-        for one in made
-        if one["recipient"]["email"] == buyer.email and one["status"] not in ("draft", "failed", "canceled")
-    ]
+    made = buyer.shop.sandbox.printful.orders(to=buyer.email)
+    return [one for one in made if one["status"] not in ("draft", "failed", "canceled")]
 
 
 def send_parcels(shop: LocalShop, buyers: Iterable[Buyer], new_minute: Callable[[], None]) -> None:

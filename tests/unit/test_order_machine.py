@@ -61,7 +61,7 @@ JOBS = st.sampled_from(["handle", "drive", "sweep", "sync"])
 #: A job is some thirty moments long when it runs four steps.
 MOMENTS = st.integers(0, 30)
 
-_folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+_folder = Path(tempfile.mkdtemp())
 _store = connect(f"sqlite:///{_folder}/shop.db")
 
 

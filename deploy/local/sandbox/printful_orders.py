@@ -47,10 +47,11 @@ class Orders(Webhooks):
         self._before_hold: dict[int, str] = {}
         self._paid: dict[int, int] = {}
 
-    def orders(self, status: str | None = None, limit: int | None = None) -> list[Json]:
-        """Copies of the orders, newest first; the newest `limit` of them, if one is given."""
+    def orders(self, status: str | None = None, limit: int | None = None, *, to: str | None = None) -> list[Json]:
+        """Copies of the orders, newest first: the newest `limit` of them, those to the mail address `to`."""
         with self.lock:
-            return copy.deepcopy([o for o in self.newest() if status in (None, o["status"])][:limit])
+            found = [o for o in self.newest() if status in (None, o["status"])]
+            return copy.deepcopy([o for o in found if to in (None, o["recipient"].get("email"))][:limit])
 
     def newest(self) -> list[Json]:
         return list(reversed(self._orders.values()))
