@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from pushcart import clock as clocks
-from pushcart import doctor, shapes, startup
+from pushcart import doctor, gateway, shapes, startup
 from pushcart.config import Config, Reads, lines_of
 from pushcart.domain.alerting import AlertSettings
 from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import MethodNotAllowed
-from pushcart.gateway import Gateway
 from pushcart.providers.apprise_push import ApprisePush
 from pushcart.services.alerts.channels import Channels
 from pushcart.services.alerts.desk import AlertDesk
@@ -52,9 +51,7 @@ class App:
         self._config = config
         self._catalogue = catalogue
         self._store = connect(config.secret("store-url"))
-        self._gateway = Gateway(
-            config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=MAIL_TIMEOUT
-        )
+        self._gateway = gateway.connect(config, clock, timeout=MAIL_TIMEOUT)
         self._channels = Channels(self._addresses, ApprisePush(config["twilio_url"]), self._gateway, clock)
         test = config["stripe_mode"] == "test"
         teller = Teller(self._channels, catalogue, self._settings, clock, partial(secrets.token_hex, 8), test=test)

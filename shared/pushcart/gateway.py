@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from pushcart import auth
 from pushcart.clock import Clock
+from pushcart.config import Config
 from pushcart.errors import ConfigurationError, FunctionFailed, is_permanent
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,12 @@ MOST_EVENTS = 500
 
 #: Seconds within which a refusal means that the function was not reached: no mail is sent in that time.
 QUICK = 0.05
+
+
+def connect(config: Config, clock: Clock, *, timeout: float, connections: int = 8) -> Gateway:
+    """A client with the function's settings; `timeout` is in seconds."""
+    key = partial(config.secret, "internal-key")
+    return Gateway(config["gateway_url"], key, clock, timeout=timeout, connections=connections)
 
 
 class Gateway:

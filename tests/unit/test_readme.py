@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from cli import root
 from local import reference
 from pushcart.domain import alerting, catalogue, selling
+from pushcart.services.owner import Owner
 from pushcart.services.stripe_inbox import EVENT_TYPES
 
 ROOT = Path(__file__).parents[2]
@@ -136,7 +138,17 @@ def test_the_exit_codes_are_the_ones_that_help_tells():
 
 
 def test_the_routes_of_the_owners_api_are_described():
-    handler = (ROOT / "functions/order-store/handler.py").read_text()
-    routes = re.findall(r'\("(GET|POST)", "(/(?:orders|events)[^"]*)"', handler)
-    for method, rule in routes:
-        assert f"`{method} {rule.replace('<id>', 'ID')}`" in README
+    """And what is described is a route of some function, by what its handler says on top."""
+    paragraph = README.split("which other programs of yours may do", 1)[1].split("\n\n", 1)[0]
+    described = set(re.findall(r"`((?:GET|POST) /[^`]*)`", paragraph))
+    nobody: Any = None
+    routes = Owner(*[nobody] * 6).routes()
+    assert len(routes) >= 10
+    assert {f"{method} {rule.replace('<id>', 'ID')}" for method, rule, _ in routes} <= described
+    said = " ".join(path.read_text().split('"""')[1] for path in (ROOT / "functions").glob("*/handler.py"))
+    routes_said = {
+        f"{method} {rule}"
+        for method, rules in re.findall(r"^ {4}(GET|POST) +(/[^\s,]*(?:, /[^\s,]+)*)", said, re.M)
+        for rule in rules.split(", ")
+    }
+    assert described <= routes_said

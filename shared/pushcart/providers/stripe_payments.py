@@ -7,6 +7,7 @@ https://docs.stripe.com/api/checkout/sessions/retrieve
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import msgspec
 import stripe
 
 from pushcart.clock import from_timestamp
+from pushcart.config import Config
 from pushcart.domain.event import InboxEvent
 from pushcart.domain.order import Buyer, Dispute, Line, Order, derived_id
 from pushcart.domain.payment import PaymentFacts
@@ -34,6 +36,8 @@ from pushcart.providers.stripe_shapes import (
 
 stripe.enable_telemetry = False
 
+SECRET = "stripe-api-key"
+
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -51,6 +55,11 @@ OPTIONS_KEY = "pushcart_options"
 
 #: Seconds to wait for a rate limit that does not say how long; Stripe counts by the second.
 BUSY_WAIT = 2
+
+
+def connect(config: Config) -> StripePayments:
+    """A client with the function's settings."""
+    return StripePayments(config["stripe_url"], partial(config.secret, SECRET), config.number("provider_timeout"))
 
 
 class StripePayments:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import partial
 
 from pushcart import needs
 from pushcart.config import Config
 from pushcart.domain.catalogue import Catalogue
 from pushcart.errors import ConfigurationError
-from pushcart.providers import paylinks
+from pushcart.providers import paylinks, stripe_payments
 from pushcart.providers.paylinks import PayLinks
 from pushcart.providers.stripe_checkout import StripeCheckout
-from pushcart.providers.stripe_payments import StripePayments
 from pushcart.providers.ways import LinkWay, Way
 
 
@@ -49,6 +47,4 @@ class Ways:
         return self._links[name]
 
     def _stripe(self) -> Way:
-        config = self._config
-        key = partial(config.secret, "stripe-api-key")
-        return StripeCheckout(StripePayments(config["stripe_url"], key, config.number("provider_timeout")))
+        return StripeCheckout(stripe_payments.connect(self._config))

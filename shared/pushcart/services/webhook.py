@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from pushcart import gateway
 from pushcart.clock import Clock
 from pushcart.config import Config
 from pushcart.errors import BadSignature, PushcartError, TooLarge
-from pushcart.gateway import Gateway, Hints
+from pushcart.gateway import Hints
 from pushcart.repositories import Counters, Inbox
 from pushcart.services.alerts.incidents import Incidents
 from pushcart.services.alerts.signatures import SignatureAlarm
@@ -48,9 +49,7 @@ class Webhook(ABC):
         self.livemode = config["stripe_mode"] == "live"
         self._store = connect(config.secret("store-url"))
         self.inbox, self.counters = Inbox(self._store), Counters(self._store, clock)
-        self._gateway = Gateway(
-            config["gateway_url"], lambda: config.secret("internal-key"), clock, timeout=HINT_TIMEOUT
-        )
+        self._gateway = gateway.connect(config, clock, timeout=HINT_TIMEOUT)
         self._hints = Hints(self._gateway, "order-store", "/kick")
         self._alarm = SignatureAlarm(Incidents(self._store, clock), self._gateway, name, secret)
         self._acks = AckTimes(self._store, name)

@@ -11,9 +11,8 @@ from pushcart.clock import Clock
 from pushcart.config import Config
 from pushcart.domain.catalogue import Catalogue
 from pushcart.gateway import Gateway
-from pushcart.providers import printful
+from pushcart.providers import printful, stripe_payments
 from pushcart.providers.stripe_listing import StripeListing
-from pushcart.providers.stripe_payments import StripePayments
 from pushcart.repositories import Counters, Cursors, Inbox, Orders
 from pushcart.services.alerts.incidents import Incidents
 from pushcart.services.catchup.payments import StripeCatchUp
@@ -57,9 +56,7 @@ class Joined:
         self._livemode = config["stripe_mode"] == "live"
         self._incidents, self._inbox = Incidents(store, clock), Inbox(store)
         orders, cursors = Orders(store), Cursors(store)
-        self._payments = StripePayments(
-            config["stripe_url"], lambda: config.secret("stripe-api-key"), config.number("provider_timeout")
-        )
+        self._payments = stripe_payments.connect(config)
         self._listing = StripeListing(self._payments)
         self._printer = printful.connect(config, clock, CALLS_A_MINUTE)
         events = StripeInbox(self._inbox, Counters(store, clock), clock, livemode=self._livemode)
