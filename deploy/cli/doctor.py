@@ -24,6 +24,7 @@ from pushcart.clock import to_instant
 from pushcart.doctor import Check
 from pushcart.errors import FunctionFailed
 from pushcart.gateway import COLD_START_WAITS
+from pushcart.providers import paylinks
 
 #: The check that somebody is there at all.
 ANSWERS = "answers"
@@ -135,11 +136,9 @@ def _post_unsigned(url: str) -> requests.Response:
 
 
 #: Public functions, which take no signed call of ours, and how each is looked at instead.
-OUTSIDE: dict[str, Callable[[Shop, str], list[Check]]] = {
-    "stripe-webhook": _webhook,
-    "autopay-webhook": _webhook,
-    "printful-webhook": _webhook,
-}
+OUTSIDE: dict[str, Callable[[Shop, str], list[Check]]] = dict.fromkeys(
+    ("stripe-webhook", *paylinks.functions(), "printful-webhook"), _webhook
+)
 
 
 def _show(findings: list[Finding]) -> None:

@@ -24,6 +24,7 @@ from pushcart.config import Config, Reads
 from pushcart.domain.catalogue import Catalogue
 from pushcart.domain.pages import pages
 from pushcart.errors import BadRequest, PushcartError
+from pushcart.providers import paylinks
 from pushcart.public import Origins, PublicRouter, origin_of
 from pushcart.repositories import Locks, Orders
 from pushcart.services import traffic
@@ -34,6 +35,8 @@ from pushcart.services.ways import Ways
 from pushcart.store import connect
 from pushcart.web import Request, Router
 
+LINK_VARIABLES, LINK_SECRETS = paylinks.reads()
+
 READS = Reads(
     variables=(
         "stripe_mode",
@@ -41,12 +44,11 @@ READS = Reads(
         "provider_timeout",
         "max_cart_bytes",
         "site_url",
-        "autopay_url",
-        "autopay_service_id",
         "shop_file",
+        *LINK_VARIABLES,
     ),
     needs=("internal-key", "store-url"),
-    may_need=("stripe-api-key", "autopay-key", "shop"),
+    may_need=("stripe-api-key", *LINK_SECRETS, "shop"),
 )
 
 

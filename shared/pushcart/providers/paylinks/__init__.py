@@ -18,7 +18,7 @@ from pushcart.clock import Instant
 from pushcart.config import Config
 from pushcart.domain.order import Notice
 
-__all__ = ["Message", "Notice", "PayLinks", "known", "provider"]
+__all__ = ["Message", "Notice", "PayLinks", "functions", "known", "provider", "reads"]
 
 
 class Message(msgspec.Struct, kw_only=True):
@@ -64,6 +64,17 @@ class PayLinks(Protocol):
 def known() -> list[str]:
     """The names that `checkout.pay_with` may hold besides stripe."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def functions() -> list[str]:
+    """The functions that take their notifications."""
+    return [f"{name}-webhook" for name in known()]
+
+
+def reads() -> tuple[list[str], list[str]]:
+    """The variables and the secrets of all of them: what a function may need that lets the buyer choose."""
+    every = [provider(name) for name in known()]
+    return [name for one in every for name in one.variables], [name for one in every for name in one.secrets]
 
 
 def provider(name: str) -> type[PayLinks]:

@@ -19,12 +19,13 @@ from typing import Any
 import msgspec
 
 from pushcart.errors import StoreUnavailable
+from pushcart.providers import paylinks
 from pushcart.store import Document, Store
 
 log = logging.getLogger(__name__)
 
 #: The functions whose acknowledgements are timed.
-FUNCTIONS = ("stripe-webhook", "autopay-webhook", "printful-webhook")
+FUNCTIONS = ("stripe-webhook", *paylinks.functions(), "printful-webhook")
 
 #: Upper bounds in seconds.
 BOUNDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
