@@ -38,6 +38,7 @@ KINDS = {
     "strange_print": "Orders at Printful that no order asked for",
     "print_differs": "Printful knows more than the order",
     "print_unknown": "Prints that Printful does not know",
+    "not_compared": "Could not be compared",
     "print_goes_on": "Refunded, but Printful still makes it",
 }
 

@@ -201,6 +201,14 @@ class ProviderUnavailable(ProviderError):
         return {} if self.retry_after is None else {"Retry-After": str(max(1, round(self.retry_after)))}
 
 
+class ProviderUnreadable(ProviderUnavailable):
+    """The provider answered, but with something that cannot be what was asked for."""
+
+
+class AnswerTooLarge(ProviderUnreadable):
+    """The provider's answer is more than we read of one: ask for less at once."""
+
+
 class ProviderBusy(ProviderUnavailable):
     """The provider's rate limit is used up for now (its 429, or our own count of it): wait, nothing failed."""
 

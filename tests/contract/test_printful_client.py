@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pushcart.domain.parcels import Costs, ParcelItem
-from pushcart.errors import ProviderBusy, ProviderRefused, ProviderUnavailable
+from pushcart.errors import AnswerTooLarge, ProviderBusy, ProviderRefused, ProviderUnavailable
 from pushcart.providers.printful import news
 from support.printful import KEY, NOT_FOUND, TAKEN, answered, client, refused
 from support.provider_calls import fixture
@@ -169,25 +169,31 @@ def test_one_odd_order_does_not_hide_the_others_of_its_page(wire: Wire) -> None:
     assert ([one.number for one in page.items], page.total, page.odd) == (["21510"], 5, 4)
 
 
-def test_a_page_too_large_to_read_is_read_in_pieces(wire: Wire) -> None:
-    wire.say(200, listed({**ORDER, "notes": "x" * 1_100_000}, total=60))
+LARGE = {**ORDER, "notes": "x" * 1_100_000}
+
+
+def test_a_page_too_large_to_read_is_read_in_smaller_and_smaller_pieces(wire: Wire) -> None:
+    wire.say(200, listed(LARGE, total=60)).say(200, listed(LARGE, total=60))
     for number in (1, 2, 3):
-        wire.say(200, listed({**BARE, "id": number}, total=60))
+        wire.say(200, listed({**BARE, "id": number}, {}, total=60))
     page = client(wire).page(0)
-    assert ([one.number for one in page.items], page.total) == (["1", "2", "3"], 60)
-    assert [(call.query["offset"], call.query["limit"]) for call in wire.seen] == [
-        ("0", "100"),
-        ("0", "25"),
-        ("25", "25"),
-        ("50", "25"),
-    ]
+    assert ([one.number for one in page.items], page.total, page.odd) == (["1", "2", "3"], 60, 3)
+    asked = [(int(call.query["offset"]), int(call.query["limit"])) for call in wire.seen]
+    assert asked == [(0, 100), (0, 50), (0, 25), (25, 25), (50, 50)]
 
 
-def test_a_page_that_is_garbage_in_pieces_too_is_an_error(wire: Wire) -> None:
+def test_one_order_that_is_too_large_by_itself_is_an_error(wire: Wire) -> None:
+    wire.say(200, listed(LARGE, total=60))
+    with pytest.raises(AnswerTooLarge):
+        client(wire).page(0)
+    assert [int(call.query["limit"]) for call in wire.seen] == [100, 50, 25, 12, 6, 3, 1]
+
+
+def test_a_page_that_is_garbage_is_asked_for_once(wire: Wire) -> None:
     wire.say(200, b"<html>")
     with pytest.raises(ProviderUnavailable, match="not JSON"):
         client(wire).page(0)
-    assert len(wire.seen) == 2
+    assert len(wire.seen) == 1
 
 
 STORES = {"code": 200, "result": [{"id": 952434, "name": "Meadow", "type": "native"}, {"id": 7, "name": "Other"}]}

@@ -311,12 +311,15 @@ def test_a_parcel_that_cannot_be_is_refused_and_changes_nothing(place, owner, ch
 
 
 @pytest.mark.parametrize(
-    ("changes", "status"),
-    [({"amount_refunded": 12_700}, "refunded"), ({"money": "unpaid", "amount_received": None}, "unpaid")],
+    ("changes", "told"),
+    [
+        ({"amount_refunded": 12_700}, "is refunded; nothing of it should be sent"),
+        ({"money": "unpaid", "amount_received": None}, "has lost its payment; nothing of it should be sent"),
+    ],
 )
-def test_nothing_is_sent_for_an_order_whose_money_is_not_there(place, owner, changes, status):
+def test_nothing_is_sent_for_an_order_whose_money_is_not_there(place, owner, changes, told):
     place.orders.change("o-1", lambda order: goods.pay(order, goods.line(1, "apron", 3), goods.shirt(2), **changes))
-    with pytest.raises(Conflict, match=f"is {status}; nothing of it should be sent"):
+    with pytest.raises(Conflict, match=told):
         owner.ship(asked({"carrier": "DHL"}), "o-1")
 
 

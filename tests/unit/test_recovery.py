@@ -5,11 +5,14 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from pushcart.domain.order import PaymentStatus
-from pushcart.errors import BadRequest, ProviderUnavailable
+from pushcart.domain import steps
+from pushcart.domain.order import PaymentStatus, Phase
+from pushcart.errors import BadRequest, ProviderRefused, ProviderUnavailable, ProviderUnreadable
+from pushcart.services.alerts.incidents import Level
 from pushcart.services.catchup.payments import Found
 from pushcart.store import connect
 from support.listings import NOW_UNIX, Printful, Stripe, printed
+from support.processes import NEVER
 from support.recoveries import Shop, mug
 
 DAY = 86_400
@@ -181,6 +184,59 @@ def test_what_no_event_repairs_is_told_to_the_owner_after_a_start(shop, code, ar
     (alarm,) = shop.told()
     assert alarm.id.startswith(code.strip())
     assert alarm.orders == [found.order]
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_an_order_that_counts_as_paid_but_was_not_is_held_and_told(shop, listed):
+    """Whether Stripe lists its session as a completed one (by bank transfer), or nobody ever completed it."""
+    sold, order = bought(shop)
+    sold.money = "unpaid"
+    if not listed:
+        shop.stripe.sessions = lambda **asked: shop.stripe._page([], None)
+    (found,) = shop.recover(apply=True)
+    assert (found.code, found.order, found.repair) == ("not_paid_at_stripe", order.id, "done")
+    assert shop.apply() == [order.id]
+    held = shop.orders.require(order.id)
+    assert held.payment_status is PaymentStatus.PAID
+    assert [item.code for item in held.open_attention()] == ["payment_gone"]
+    assert steps.runnable(held, NEVER).phase is Phase.ATTENTION
+    start_up = shop.start_up()
+    start_up.ask()
+    assert start_up.work(100, lambda: True)
+    assert [(alarm.id.partition(".")[0], alarm.level) for alarm in shop.told()] == [
+        ("not_paid_at_stripe", Level.CRITICAL)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ProviderUnreadable("Stripe", "a paid session without its charge"), "without its charge"),
+        (ProviderRefused("Stripe", "No such charge", status=404), "No such charge"),
+    ],
+)
+def test_one_payment_that_cannot_be_read_is_told_and_keeps_nothing_older_from_being_compared(shop, error, told):
+    shop.stripe.add(mug(1, ago=60), told=False)
+    shop.stripe.add(mug(2, ago=3600), told=False)
+    read = shop.stripe.payment
+
+    def payment(session_id, *more):
+        if session_id == "cs_1":
+            raise error
+        return read(session_id, *more)
+
+    shop.stripe.payment = payment
+    first, second = shop.recover()
+    assert (first.code, first.object, first.repair) == ("not_compared", "cs_1", "no")
+    assert told in first.text
+    assert (second.code, second.object) == ("paid_without_order", "cs_2")
+
+
+def test_a_key_that_is_refused_ends_the_recovery_at_the_first_payment(shop):
+    shop.stripe.add(mug(1), told=False)
+    shop.stripe.error = ProviderRefused("Stripe", "Invalid API Key", status=401)
+    with pytest.raises(ProviderRefused):
+        shop.recover()
 
 
 @pytest.mark.parametrize("status", ["draft", "failed", "canceled", "fulfilled"])

@@ -9,6 +9,9 @@ from pushcart.domain.order import Attention, Order, Phase, Step, StepState
 
 TEMPLATE = "something-needs-you"
 
+#: A payment that had come in is none any more, by what its provider says now.
+PAYMENT_GONE = "payment_gone"
+
 
 def require(order: Order, code: str, subject: str, text: str, now: Instant, *, again: bool = False) -> None:
     """Raises it unless it stands already. One that was ended is raised anew only with `again`."""
@@ -46,6 +49,11 @@ def resolve(order: Order, code: str, subject: str | None, now: Instant) -> None:
     for item in order.open_attention():
         if item.code == code and subject in (None, item.subject):
             item.handled_at = now
+
+
+def payment_gone(order: Order) -> bool:
+    """Whether a human has still to say what becomes of an order whose payment is none any more."""
+    return any(item.code == PAYMENT_GONE for item in order.open_attention())
 
 
 def about(order: Order, step: Step) -> Attention | None:

@@ -170,6 +170,8 @@ def pieces_of(order: Order, pieces: dict[str, int] | None) -> dict[str, int]:
     left = to_pack(order)
     if order.payment_status not in DELIVERED_FOR:
         raise Conflict(f"Order {order.id} is {order.payment_status}; nothing of it should be sent.")
+    if attention.payment_gone(order):
+        raise Conflict(f"Order {order.id} has lost its payment; nothing of it should be sent before that is handled.")
     if not left:
         raise Conflict(f"There is nothing left to pack in order {order.id}.")
     wanted = left if pieces is None else pieces

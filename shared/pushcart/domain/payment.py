@@ -90,7 +90,7 @@ def update(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant
     before, refunded_before = order.payment_status, order.payment.amount_refunded if order.payment else 0
     dispute_before = order.payment.dispute if order.payment else None
     _take_over(order, facts, catalogue)
-    order.payment_status = status_of(facts)
+    order.payment_status = _forwards(order, before, status_of(facts), now)
     if order.payment_status is not before:
         order.note(now, _sentence(order), cause)
     order.check_at = _next_check(order, now)
@@ -112,19 +112,35 @@ def update(order: Order, facts: PaymentFacts, catalogue: Catalogue, now: Instant
     steps.settle(order, now)
 
 
+def _forwards(order: Order, before: PaymentStatus, said: PaymentStatus, now: Instant) -> PaymentStatus:
+    """What the order says from now on. Money that came in does not become money that never did: a human looks."""
+    if before not in RECEIVED:
+        return said
+    if said in RECEIVED:
+        attention.resolve(order, attention.PAYMENT_GONE, None, now)
+        return said
+    text = f"the order counts as {before}, but its provider says now that the payment is {said}"
+    attention.require(order, attention.PAYMENT_GONE, order.session_id or "", text, now)
+    return before
+
+
 #: Seconds between two looks at a checkout that is neither paid nor left after its time, such as by a slow bank
 #: transfer, and for how long that goes on.
 CHECK_EVERY, CHECK_FOR = 6 * 3600, 14 * 86_400
 
 
 def _next_check(order: Order, now: Instant) -> Instant | None:
-    """When to look at the payment unasked: a checkout of ours that is not paid yet must end some day."""
+    """When to look at the payment unasked: a checkout of ours that is not paid yet must end some day, and no event may
+    ever tell what became of a slow payment."""
     intent, status = order.intent, order.payment_status
-    if intent is None or intent.expires_at is None or status not in (PaymentStatus.UNPAID, PaymentStatus.FAILED):
+    if status not in (PaymentStatus.UNPAID, PaymentStatus.FAILED):
         return None
-    end = checked_at(intent.expires_at)
-    if end > now:
-        return end
+    if intent is not None and intent.expires_at is not None:
+        end = checked_at(intent.expires_at)
+        if end > now:
+            return end
+    elif order.payment is None or not order.payment.pending:
+        return None
     waiting = status is PaymentStatus.UNPAID and later(order.created_at, CHECK_FOR) > now
     return later(now, CHECK_EVERY) if waiting else None
 

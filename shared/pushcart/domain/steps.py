@@ -30,8 +30,11 @@ ENDS = frozenset({FulfilmentStatus.FULFILLED, FulfilmentStatus.CANCELLED})
 
 
 def paused(order: Order, step: Step) -> bool:
-    """A sale in dispute stands still: what it still owes is neither delivered nor given up, unless the owner asks."""
-    return step.phase is Phase.SALE and not step.asked and order.payment_status is PaymentStatus.DISPUTED
+    """A sale in dispute, or whose payment is gone, stands still: what it still owes is neither delivered nor given up,
+    unless the owner asks."""
+    if step.phase is not Phase.SALE or step.asked:
+        return False
+    return order.payment_status is PaymentStatus.DISPUTED or attention.payment_gone(order)
 
 
 def wakes_at(order: Order, step: Step) -> Instant | None:

@@ -25,7 +25,14 @@ import urllib3
 
 from pushcart.clock import Clock
 from pushcart.domain.retry import LONGEST_WAIT
-from pushcart.errors import ProviderBusy, ProviderRefused, ProviderUnavailable, is_permanent
+from pushcart.errors import (
+    AnswerTooLarge,
+    ProviderBusy,
+    ProviderRefused,
+    ProviderUnavailable,
+    ProviderUnreadable,
+    is_permanent,
+)
 from pushcart.providers.limiter import Limiter
 
 T = TypeVar("T")
@@ -174,7 +181,8 @@ class Http:
         while chunk := response.raw.read1(65_536, decode_content=True):
             body += chunk
             if len(body) > LARGEST_ANSWER:
-                raise self._unavailable(response, f"{what}: the answer is larger than {LARGEST_ANSWER} bytes")
+                kind = AnswerTooLarge if 200 <= response.status_code < 300 else ProviderUnavailable
+                raise self._unavailable(response, f"{what}: the answer is larger than {LARGEST_ANSWER} bytes", kind)
             if self._monotonic() > deadline:
                 raise self._unavailable(response, f"{what}: the answer did not end in {2 * self._timeout:g} s")
         return bytes(body)
@@ -185,9 +193,11 @@ class Http:
             try:
                 return msgspec.json.decode(body.strip() or b"{}", type=shape)
             except msgspec.ValidationError as error:
-                raise self._unavailable(response, f"{what}: not the answer its documents promise: {error}") from None
+                said = f"{what}: not the answer its documents promise: {error}"
+                raise self._unavailable(response, said, ProviderUnreadable) from None
             except (msgspec.DecodeError, RecursionError):
-                raise self._unavailable(response, f"{what}: the answer is not JSON") from None
+                said = f"{what}: the answer is not JSON"
+                raise self._unavailable(response, said, ProviderUnreadable) from None
         said = f"{what}: {status} {_words(response, body)}".rstrip()
         if status == 429:
             wait = self._wait(response)
@@ -205,10 +215,10 @@ class Http:
             raise ProviderRefused(self.provider, said + hint, status=status)
         raise self._unavailable(response, said)
 
-    def _unavailable(self, response: requests.Response, message: str) -> ProviderUnavailable:
-        return ProviderUnavailable(
-            self.provider, message, status=response.status_code, retry_after=self._wait(response)
-        )
+    def _unavailable(
+        self, response: requests.Response, message: str, kind: type[ProviderUnavailable] = ProviderUnavailable
+    ) -> ProviderUnavailable:
+        return kind(self.provider, message, status=response.status_code, retry_after=self._wait(response))
 
     def _wait(self, response: requests.Response) -> float | None:
         """Seconds until the provider wants to be asked again (RFC 9110, section 10.2.3), or None."""

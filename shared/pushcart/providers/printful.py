@@ -15,7 +15,7 @@ from pushcart.clock import Clock, Instant, from_timestamp
 from pushcart.config import Config
 from pushcart.domain import money
 from pushcart.domain.parcels import PrintFacts, PrintNews
-from pushcart.errors import ProviderBusy, ProviderRefused, ProviderUnavailable
+from pushcart.errors import AnswerTooLarge, ProviderBusy, ProviderRefused, ProviderUnreadable
 from pushcart.providers import printful_shapes as shapes
 from pushcart.providers.http import Http
 from pushcart.providers.limiter import Limiter
@@ -31,9 +31,6 @@ BUSY_WAIT = 60.0
 
 #: https://developers.printful.com/docs/#section/Errors: what it says besides 429 when we ask too often.
 RATE_WARNING = 419
-
-#: Orders in one piece of a page that was too large to be read whole.
-_PIECE = 25
 
 #: Messages whose reason is why something is wrong with the order itself.
 _TROUBLE = frozenset({"order_failed", "order_canceled", "order_put_hold", "order_put_hold_approval"})
@@ -113,18 +110,15 @@ class Printful:
         """`limit` (at most 100) orders, newest first, after the first `offset`."""
         try:
             return self._page(offset, limit)
-        except ProviderUnavailable as error:
+        except AnswerTooLarge:
             # Orders with many print files can be more than we read of one answer.
-            if error.status != 200 or limit <= _PIECE:
+            if limit == 1:
                 raise
-        page = Page(items=[], total=0)
-        for start in range(offset, offset + limit, _PIECE):
-            piece = self._page(start, min(_PIECE, offset + limit - start))
-            page.items += piece.items
-            page.odd += piece.odd
-            page.total = piece.total
-            if start + _PIECE >= piece.total:
-                break
+        page = self.page(offset, limit // 2)
+        offset, limit = offset + limit // 2, limit - limit // 2
+        if offset < page.total:
+            rest = self.page(offset, limit)
+            page = Page(items=page.items + rest.items, total=rest.total, odd=page.odd + rest.odd)
         return page
 
     def check(self) -> str:
@@ -234,4 +228,4 @@ def _is(found: shapes.Order, reference: str) -> None:
     """Raises unless `found` is what was asked for: an answer about another order must not become this one's."""
     name = f"@{found.name}" if reference.startswith("@") else str(found.id)
     if name != reference:
-        raise ProviderUnavailable(NAME, f"asked about {reference}, it answered about order {found.id}")
+        raise ProviderUnreadable(NAME, f"asked about {reference}, it answered about order {found.id}")

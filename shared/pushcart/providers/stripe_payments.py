@@ -20,7 +20,14 @@ from pushcart.domain.event import InboxEvent
 from pushcart.domain.order import Buyer, Dispute, Line, Order, derived_id
 from pushcart.domain.payment import PaymentFacts
 from pushcart.domain.retry import LONGEST_WAIT
-from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnavailable, is_permanent
+from pushcart.errors import (
+    ProviderBusy,
+    ProviderError,
+    ProviderRefused,
+    ProviderUnavailable,
+    ProviderUnreadable,
+    is_permanent,
+)
 from pushcart.providers.stripe_shapes import (
     Charge,
     Customer,
@@ -160,7 +167,7 @@ def _call(request: Callable[[], T]) -> T:
         raise _ours(error) from error
     except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         # The SDK builds objects from whatever JSON came; an answer that is none of Stripe's breaks it there.
-        raise ProviderUnavailable("Stripe", f"an answer that cannot be read ({type(error).__name__})") from error
+        raise _unreadable(type(error).__name__) from error
 
 
 def _ours(error: stripe.StripeError) -> ProviderError:
@@ -181,8 +188,8 @@ def _wait(error: stripe.StripeError) -> float | None:
     return min(float(value), LONGEST_WAIT) if value.isdecimal() else None
 
 
-def _unreadable(why: object) -> ProviderUnavailable:
-    return ProviderUnavailable("Stripe", f"an answer that cannot be read ({why})")
+def _unreadable(why: object) -> ProviderUnreadable:
+    return ProviderUnreadable("Stripe", f"an answer that cannot be read ({why})")
 
 
 def _read(answer: Any, shape: type[S]) -> S:

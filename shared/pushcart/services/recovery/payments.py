@@ -103,6 +103,8 @@ class PaymentsPhase:
             return
         amount = money.plain(session.amount_total, session.currency)
         if not session.paid:
+            if order.received and order.session == session.id:
+                self._not_paid(session, order, tally)
             return
         if order.received and order.session != session.id:
             if session.id not in order.paid_twice:
@@ -169,8 +171,11 @@ class PaymentsPhase:
             finding = self._repairs.by_hand("order_unknown_to_stripe", text, order=order.id, object=order.session)
             tally.findings.append(finding)
         elif not session.paid:
-            text = f"the order is {order.status}, but Stripe says that nothing was paid"
-            self._again("not_paid_at_stripe", text, session, order, tally)
+            self._not_paid(session, order, tally)
+
+    def _not_paid(self, session: ListedSession, order: Held, tally: Tally) -> None:
+        text = f"the order is {order.status}, but Stripe says that nothing was paid"
+        self._again("not_paid_at_stripe", text, session, order, tally)
 
     def _again(
         self, code: str, text: str, session: ListedSession, order: Held, tally: Tally, *seen_besides: str

@@ -24,6 +24,16 @@ ALARMS: dict[str, tuple[Level, str, str]] = {
         "was paid in Stripe's other mode: test money may have bought real goods",
         commands.recover(),
     ),
+    "not_paid_at_stripe": (
+        Level.CRITICAL,
+        "counts as paid, but Stripe says that nothing was paid; what it still owes is not delivered until you say so",
+        commands.recover(),
+    ),
+    "not_compared": (
+        Level.WARNING,
+        "could not be compared, because its provider's answer about it cannot be read",
+        commands.recover(),
+    ),
     "print_unknown": (
         Level.CRITICAL,
         "has a print that Printful does not know: it may never be made",
@@ -95,11 +105,10 @@ class Repairs:
         self.kicked.append(event.id)
 
 
-def alarm(findings: list[Finding], incidents: Incidents, *, name: str | None = None) -> None:
+def alarm(findings: list[Finding], incidents: Incidents) -> None:
     """Tells the owner of what no event repairs: of each kind once, with how many there are.
 
-    The id says which they are, so that what was answered is not told again while it is still the same; a `name` takes
-    the place of that.
+    The id says which they are, so that what was answered is not told again while it is still the same.
     """
     grouped: dict[str, list[Finding]] = {}
     for finding in findings:
@@ -109,7 +118,7 @@ def alarm(findings: list[Finding], incidents: Incidents, *, name: str | None = N
     for code, found in grouped.items():
         level, means, command = ALARMS[code]
         subjects = sorted({finding.order or finding.object or "" for finding in found})
-        id = f"{code}.{name or digest(subjects)}"
+        id = f"{code}.{digest(subjects)}"
         several = len(found) > 1
         incidents.see(
             Condition(

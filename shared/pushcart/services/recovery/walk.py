@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pushcart import commands
 from pushcart.clock import Instant, from_instant, from_timestamp
 from pushcart.domain.order import Attention, Order, Payment, PaymentStatus
 from pushcart.domain.parcels import CANCELLED, Print
 from pushcart.domain.payment import RECEIVED
+from pushcart.errors import ProviderError, ProviderRefused, ProviderUnreadable
 from pushcart.services.recovery.findings import Finding
 from pushcart.store import Store
 
@@ -155,10 +157,28 @@ def work_through(items: Iterable[Item], lower: int, tally: Tally, go_on: Callabl
     for number, item in enumerate(left):
         if number and not go_on():
             return tally.place
-        item.look()
+        try:
+            item.look()
+        except (ProviderUnreadable, ProviderRefused) as error:
+            if error.status in (401, 403):
+                raise
+            # One object must not keep all that is older from being compared.
+            tally.findings.append(_not_compared(item, error))
         tally.checked[item.kind] += 1
         tally.place = Place(item.second + 1, item.key, start.offset)
     return Place(lower, "", start.offset) if lower else None
+
+
+def _not_compared(item: Item, error: ProviderError) -> Finding:
+    of_ours, name = item.key.split(" ", 1)
+    return Finding(
+        code="not_compared",
+        text=f"{name} could not be compared: {error.message}",
+        order=name if of_ours == "o" else None,
+        object=None if of_ours == "o" else name,
+        repair="no",
+        command=commands.recover(),
+    )
 
 
 def _done(item: Item, start: Place) -> bool:

@@ -80,7 +80,7 @@ class Joined:
         finally:
             kick(self._gateway, repairs.take_kicked())
         if apply:
-            alarm(part.findings, self._incidents, name="by-hand")
+            alarm(part.findings, self._incidents)
         return msgspec.to_builtins(part)
 
     def last_recovery(self) -> dict[str, Any] | None:
