@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from pushcart.domain.pages import OWN_NAME
 
 #: Pages that ours link to.
 REQUIRED = {
@@ -16,8 +17,6 @@ REQUIRED = {
 }
 #: Folders that the shop's own pages take.
 TAKEN = frozenset("404 assets cancelled cart images order page products thank-you".split())
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def read(folder: Path) -> Texts:
     order = list(REQUIRED)
     found = sorted(folder.glob("*.md"), key=lambda path: (order.index(path.stem) if path.stem in order else 9, path))
     for path in found:
-        if not _NAME.fullmatch(path.stem):
+        if not OWN_NAME.fullmatch(path.stem):
             mistakes.append(f"{path}: name it with lower case letters, digits and - only, it becomes the address")
         elif path.stem in TAKEN:
             mistakes.append(f"{path}: /{path.stem}/ is a page of the shop already; give the file another name")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pushcart.errors import BadRequest, StoreUnavailable
-from pushcart.services.traffic import MOST_DAYS, MOST_HOSTS, OTHER, Visits, host_of, report
+from pushcart.services.traffic import MOST_DAYS, MOST_HOSTS, MOST_OWN, OTHER, Visits, host_of, report
 from pushcart.store import connect
 
 PHONE = "Mozilla/5.0 (Linux; Android 14; CUBOT P80) AppleWebKit/537.36 Chrome/142.0.0.0 Mobile Safari/537.36"
@@ -164,10 +164,28 @@ def test_a_page_that_is_only_fetched_ahead_is_not_counted(visits, purpose):
 
 
 def test_a_page_we_do_not_have_is_counted_without_its_path(visits, store):
-    for page in ("/wp-login.php", "/?email=ada@example.com", "x" * 10_000, ""):
+    strange = ("/wp-login.php", "/?email=ada@example.com", "x" * 10_000, "", "/a/b/", "//", "/About/", f"/{'x' * 41}/")
+    for page in strange:
         assert visits.seen(page, "", PHONE)
     visits.flush()
-    assert kept(store)["pages"] == {OTHER: 4}
+    assert kept(store)["pages"] == {OTHER: len(strange)}
+
+
+def test_a_page_that_the_owner_wrote_is_counted_by_its_path(visits, store):
+    visits.seen("/our-kiln/", "", PHONE)
+    visits.flush()
+    assert kept(store)["pages"] == {"/our-kiln/": 1}
+
+
+def test_a_day_keeps_a_limited_number_of_pages_that_nobody_knows_of(visits, store):
+    for part in range(3):
+        visits.seen("/", "", PHONE)
+        for number in range(MOST_OWN):
+            visits.seen(f"/made-up-{part}-{number}/", "", PHONE)
+        visits.flush()
+    pages = kept(store)["pages"]
+    assert len(pages) == MOST_OWN + 2
+    assert (pages["/"], pages[OTHER]) == (3, 2 * MOST_OWN)
 
 
 @pytest.mark.parametrize(

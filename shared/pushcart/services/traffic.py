@@ -20,6 +20,7 @@ from typing import Any
 import msgspec
 
 from pushcart.clock import Clock
+from pushcart.domain.pages import may_be_own
 from pushcart.errors import BadRequest, StoreUnavailable
 from pushcart.store import Document, Store
 
@@ -28,8 +29,8 @@ log = logging.getLogger(__name__)
 #: What a page we do not know and a referrer that is not kept are counted as; no path and no host reads like this.
 OTHER = "other"
 
-#: Different referrers kept for a day, and days kept in memory while the store is down.
-MOST_HOSTS, MOST_DAYS = 100, 7
+#: Different referrers and pages of the owner's kept for a day, and days kept in memory while the store is down.
+MOST_HOSTS, MOST_OWN, MOST_DAYS = 100, 50, 7
 
 #: The most days a report is about.
 MOST_REPORTED = 366
@@ -60,7 +61,10 @@ class _Day(msgspec.Struct):
 
     def add(self, views: int, pages: dict[str, int], referrers: dict[str, int]) -> None:
         self.views += views
+        own = sum(map(may_be_own, self.pages))
         for page, count in pages.items():
+            if page not in self.pages and may_be_own(page):
+                page, own = (page, own + 1) if own < MOST_OWN else (OTHER, own)
             self.pages[page] = self.pages.get(page, 0) + count
         for host, count in referrers.items():
             kept = host if host in self.referrers or len(self.referrers) < MOST_HOSTS else OTHER
@@ -68,7 +72,8 @@ class _Day(msgspec.Struct):
 
 
 class Visits:
-    """Counts page views. `pages` gives the paths of the shop's pages; a view of any other counts as `other`.
+    """Counts page views. `pages` gives the paths of the shop's pages; a view of any other counts as `other`, but for
+    what may be a page of the owner's own.
 
     What is counted is written after `every` seconds. No thread runs while there is nothing to write.
     """
@@ -92,7 +97,7 @@ class Visits:
         """
         if not user_agent.strip() or _NO_READER.search(user_agent) or _AHEAD.search(purpose):
             return False
-        known = page if page in self._pages() else OTHER
+        known = page if page in self._pages() or may_be_own(page) else OTHER
         host = host_of(referrer)
         with self._lock:
             self._add(f"{self._clock():%Y-%m-%d}", _Day(1, {known: 1}, {host: 1} if host else {}))
