@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pushcart.errors import ProviderRefused, ProviderUnavailable
+from pushcart.errors import AnswerTooLarge, ProviderRefused, ProviderUnavailable, ProviderUnreadable
 from pushcart.providers.http import LARGEST_ANSWER
 from support.http_client import client, failure
 from support.wire import Wire
@@ -100,21 +100,24 @@ def test_an_answer_shorter_than_it_says_is_unavailable(wire: Wire, sent: bytes) 
         b"null",
     ],
 )
-def test_a_success_that_is_not_the_json_promised_is_unavailable(wire: Wire, body: bytes) -> None:
+def test_a_success_that_is_not_the_json_promised_is_unreadable(wire: Wire, body: bytes) -> None:
     wire.say(200, body)
     error = failure(client(wire.url))
-    assert type(error) is ProviderUnavailable
+    assert type(error) is ProviderUnreadable
     assert error.status == 200
     assert "Just a moment" not in error.message
 
 
-def test_an_answer_too_large_is_unavailable(wire: Wire) -> None:
-    wire.say(200, b" " * (LARGEST_ANSWER + 1))
-    assert "larger than" in failure(client(wire.url, timeout=5)).message
+@pytest.mark.parametrize(("status", "kind"), [(200, AnswerTooLarge), (500, ProviderUnavailable)])
+def test_an_answer_too_large_is_no_answer(wire: Wire, status: int, kind: type[ProviderUnavailable]) -> None:
+    wire.say(status, b" " * (LARGEST_ANSWER + 1))
+    error = failure(client(wire.url, timeout=5))
+    assert type(error) is kind
+    assert "larger than" in error.message
 
 
 def test_a_compressed_answer_is_measured_unpacked(wire: Wire) -> None:
     wire.say(200, gzip.compress(b" " * (LARGEST_ANSWER * 3)), {"Content-Encoding": "gzip"})
     error = failure(client(wire.url, timeout=5))
-    assert type(error) is ProviderUnavailable
+    assert type(error) is AnswerTooLarge
     assert "larger than" in error.message

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.sandbox import Sandbox
-from pushcart.errors import ProviderBusy, ProviderRefused, ProviderUnavailable
+from pushcart.errors import ProviderBusy, ProviderRefused, ProviderUnavailable, ProviderUnreadable
 from pushcart.store import Store
 from support.kit import Now, Shop, hold_tokens, in_sandbox, refreshes
 from support.provider_calls import fixture
@@ -107,8 +107,8 @@ def test_a_revoked_refresh_token_tells_the_owner_what_to_do(sandbox: Sandbox, st
         ("status", {"status": 503}, ProviderUnavailable),
         ("status", {"status": 429}, ProviderBusy),
         ("refused", {}, ProviderUnavailable),
-        ("html", {}, ProviderUnavailable),
-        ("garbage", {}, ProviderUnavailable),
+        ("html", {}, ProviderUnreadable),
+        ("garbage", {}, ProviderUnreadable),
     ],
 )
 def test_a_refresh_that_did_not_happen_leaves_the_old_token_for_the_next_try(

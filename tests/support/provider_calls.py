@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnavailable
+from pushcart.errors import ProviderBusy, ProviderError, ProviderRefused, ProviderUnavailable, ProviderUnreadable
 from pushcart.stepcall import StepAnswer
 from support.step_calls import ROOT
 
@@ -17,8 +17,8 @@ FAILURES: list[tuple[str, dict[str, Any], type[ProviderError]]] = [
     ("refused", {}, ProviderUnavailable),
     ("lost_answer", {}, ProviderUnavailable),
     ("truncated", {}, ProviderUnavailable),
-    ("html", {}, ProviderUnavailable),
-    ("garbage", {}, ProviderUnavailable),
+    ("html", {}, ProviderUnreadable),
+    ("garbage", {}, ProviderUnreadable),
     ("status", {"status": 400}, ProviderRefused),
     ("status", {"status": 404}, ProviderRefused),
     ("status", {"status": 409}, ProviderUnavailable),

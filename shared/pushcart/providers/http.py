@@ -3,7 +3,9 @@
 What a caller gets is either the answer in the shape it asked for, or
 - `ProviderRefused`: a 4xx that a retry cannot cure, or an address that has moved for good;
 - `ProviderBusy`: 429, or our own count of calls is used up;
-- `ProviderUnavailable`: everything else, from a refused connection to HTML where JSON was promised.
+- `ProviderUnavailable`: everything else, from a refused connection to a server's own error; of its kinds,
+  `ProviderUnreadable` is a success with something else than the JSON that was promised, such as HTML, and
+  `AnswerTooLarge` one with more than is read.
 """
 
 from __future__ import annotations
