@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import jinja2
 from babel import Locale
 
 from pushcart import commands
+from pushcart.clock import from_instant
 from pushcart.domain import delivery
 from pushcart.domain.order import Address, Order, Shipping
 from pushcart.mail.context import number_of, one_line
@@ -23,22 +25,26 @@ _CODE_BELOW = frozenset({"GB", "IE"})
 _ENGLISH = Locale("en")
 
 
-def page(orders: list[Order]) -> str:
-    """The whole page: who gets what, boxes to tick, and the command to run once it was sent. No prices."""
+def page(orders: list[Order], timezone: str) -> str:
+    """The whole page: who gets what, boxes to tick, and the command to run once it was sent. No prices.
+
+    Days are those of `timezone` (an IANA name), and say so.
+    """
+    zone = ZoneInfo(timezone)
     folder = jinja2.FileSystemLoader(TEMPLATES)
     jinja = jinja2.Environment(
         loader=folder, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return jinja.get_template("packing.html").render(sheets=[_sheet(order) for order in orders])
+    return jinja.get_template("packing.html").render(sheets=[_sheet(order, zone) for order in orders])
 
 
-def _sheet(order: Order) -> dict[str, Any]:
+def _sheet(order: Order, zone: ZoneInfo) -> dict[str, Any]:
     left = delivery.to_pack(order)
     buyer, phone = order.buyer, order.buyer.phone
     return {
         "number": number_of(order.id),
         "id": order.id,
-        "paid_on": (order.paid_at or order.created_at)[:10],
+        "paid_on": f"{from_instant(order.paid_at or order.created_at).astimezone(zone):%Y-%m-%d (%Z)}",
         "test": order.payment is not None and not order.payment.livemode,
         "envelope": envelope(order.shipping, buyer.name),
         "buyer": one_line(buyer.name) if buyer.name else None,

@@ -12,11 +12,12 @@ from cli.carriers import tracking_page
 from cli.connect import SaidNo, Shop
 from cli.order_id import OrderId, one_order
 from cli.output import as_json_option, change_each, go_ahead, print_json, say, yes_option
+from cli.shopfile import SHOP_FILE
 from cli.show_order import goes_to
 from pushcart import commands
 from pushcart.domain import delivery
 from pushcart.domain.order import DELIVERED_FOR, FulfilmentStatus, Line, Order
-from pushcart.errors import PushcartError
+from pushcart.errors import CatalogueError, PushcartError
 
 
 class Item(click.ParamType):
@@ -155,7 +156,7 @@ def packing(shop: Shop, order_ids: tuple[str, ...], output: Path, as_json: bool)
         # Only here: what names countries takes a while to import.
         from cli.packing_sheets import page
 
-        _write(output, page(waiting))
+        _write(output, page(waiting, _timezone()))
     if as_json:
         file = str(output) if waiting else None
         print_json({"file": file, "orders": [one.id for one in waiting], "held": [one.id for one in held]})
@@ -164,6 +165,16 @@ def packing(shop: Shop, order_ids: tuple[str, ...], output: Path, as_json: bool)
     say(f"{sheets} in {output}: open it and print." if waiting else "Nothing waits to be packed.")
     for order in held:
         say(f"Left out, because it needs you first: {commands.show_order(order.id)}")
+
+
+def _timezone() -> str:
+    """The shop's by the shop.yml that lies here; UTC where that cannot be read."""
+    from pushcart import shopfile
+
+    try:
+        return shopfile.read(SHOP_FILE).shop.timezone
+    except CatalogueError:
+        return "UTC"
 
 
 def _to_pack(shop: Shop, order_id: str) -> Order:

@@ -29,6 +29,7 @@ from pushcart.public import Origins, PublicRouter, origin_of
 from pushcart.repositories import Locks, Orders
 from pushcart.services import traffic
 from pushcart.services.checkout import Checkout
+from pushcart.services.forms import Forms
 from pushcart.services.progress import Progress
 from pushcart.services.stock import Stock
 from pushcart.services.ways import Ways
@@ -61,6 +62,7 @@ class App:
         orders = Orders(self._store)
         self._stock = Stock(self._store, catalogue, clock)
         self._ways = Ways(config)
+        token = partial(secrets.token_urlsafe, 24)
         self._checkout = Checkout(
             orders,
             self._stock,
@@ -69,9 +71,10 @@ class App:
             catalogue,
             self._site,
             clock,
-            partial(secrets.token_urlsafe, 24),
+            token,
             livemode=config["stripe_mode"] == "live",
         )
+        self._forms = Forms(self._checkout.begin, clock, token)
         self._progress = Progress(orders, catalogue)
         self._visits = traffic.Visits(self._store, clock, lambda: pages(catalogue()))
         signed = Router(config, clock)
@@ -86,7 +89,8 @@ class App:
     def _begin(self, event: Any, context: Any) -> dict[str, Any]:
         form = cartform.is_form(event)
         try:
-            begun = self._checkout.begin(cartform.read(event))
+            wanted = cartform.read(event)
+            begun = self._forms.begin(wanted, cartform.sender(event)) if form else self._checkout.begin(wanted)
         except PushcartError as error:
             answer = error.answer(context.log_fields, stranger=True)
             return cartform.page(answer, self._site()) if form else answer

@@ -225,6 +225,37 @@ def test_a_form_without_script_is_led_on_with_a_303(site):
     assert session["amount_subtotal"] == 3400
 
 
+ANN = {"x_real_ip": "192.0.2.1", "user_agent": "Mozilla/5.0", "accept_language": "pl"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (ANN, ANN, True),
+        (ANN, {**ANN, "x_real_ip": "192.0.2.2"}, False),
+        (ANN, {**ANN, "user_agent": "Mozilla/4.0"}, False),
+        ({}, {}, False),
+    ],
+)
+def test_a_form_of_the_last_pieces_sent_twice_leads_the_same_buyer_to_the_same_payment(site, first, second, same):
+    wanted = {"sku": "studio-apron", "quantity": "5", "option.Size": "M"}
+    begun, again = site.form(first, **wanted), site.form(second, **wanted)
+    assert (begun["statusCode"], again["statusCode"], len(site.sessions())) == (303, 303 if same else 409, 1)
+    if same:
+        assert again["headers"]["Location"] == begun["headers"]["Location"]
+    assert site.form(first, **{**wanted, "quantity": "6"})["statusCode"] == 409
+
+
+@pytest.mark.parametrize(("email", "status"), [("ann@example.com", 303), ("bob@example.com", 409)])
+def test_a_mail_address_in_a_form_tells_who_sends_it_as_well(make, email, status):
+    site = make(lambda shop: shop["products"][2].update(stock=1))
+    wanted = {"sku": "studio-plans", "pay": "autopay", "name": "Ann"}
+    begun = site.form(**wanted, email="ann@example.com")
+    again = site.form(**wanted, email=email)
+    assert (begun["statusCode"], again["statusCode"]) == (303, status)
+    assert (again["headers"].get("Location") == begun["headers"]["Location"]) == (status == 303)
+
+
 def test_what_is_wrong_with_a_form_is_a_page_that_runs_nothing(site):
     answer = site.form(sku="<script>alert(1)</script>")
     assert (answer["statusCode"], answer["headers"]["Content-Type"]) == (422, "text/html; charset=utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -59,6 +60,17 @@ def read(event: Any) -> Cart:
     if b"\\u0000" in event.body or b"\0" in event.body:
         raise BadRequest("The cart holds a NUL character, which no name of ours has.")
     return cart
+
+
+def sender(event: Any) -> str:
+    """What is the same when a buyer sends the same form twice, and another for everybody else: a digest.
+
+    Empty for a form without a mail address whose sender's network address is unknown: it may be anybody's.
+    """
+    about = [event.headers.get(name, "") for name in ("X-Real-IP", "User-Agent", "Accept-Language")]
+    if not (about[0] or fields(event).get("email", "").strip()):
+        return ""
+    return hashlib.sha256(msgspec.json.encode([*about, event.body])).hexdigest()
 
 
 def _from_form(form: dict[str, str]) -> Cart:

@@ -22,13 +22,17 @@ def chromium():
 
 
 class ShopFile:
-    """A copy of deploy/shop/shop.yml with aprons enough for every test, which can be changed while the shop runs."""
+    """A copy of deploy/shop/shop.yml with aprons enough for every test, and a course of which nothing is left.
+
+    It can be changed while the shop runs.
+    """
 
     def __init__(self, folder):
         self.path = folder / "shop.yml"
         (folder / "mails").symlink_to(ROOT / "deploy" / "shop" / "mails")
         self._content = yaml.safe_load((ROOT / "deploy" / "shop" / "shop.yml").read_text())
         self.product("studio-apron")["stock"] = {"S": 500, "M": 500, "L": 0}
+        self.product("glaze-chemistry")["stock"] = 0
         self._write()
 
     def product(self, sku):

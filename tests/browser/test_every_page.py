@@ -10,11 +10,15 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from support.browsing import SIZES, overflow
+from support.carts import COURSE, Shopper
 
 #: The narrowest phone: 1280 pixels at a zoom of 400 % (https://www.w3.org/TR/WCAG22/#reflow).
 NARROW = (320, 640)
 
-#: What the thank-you page may be told, and what it then says; the other states are made like these.
+#: Two of what the owner packs, so that one may go before the other.
+KITS = {"sku": "clay-kit", "quantity": 2, "price": 2400}
+
+#: What the thank-you page may be told, and what it then says; the other states it comes to by what happens in the shop.
 TOLD = {
     "waiting": "Thank you – one moment",
     "done": "All done",
@@ -130,6 +134,47 @@ def thanking(visitor):
     yield "thanks-late"
 
 
+def following(visitor):
+    """What buyers see on the thank-you page as their orders go on, or do not."""
+    shop = visitor.shop
+    left, packed, disputed = Shopper(shop, COURSE), Shopper(shop, KITS), Shopper(shop, COURSE)
+    for shopper in (left, packed, disputed):
+        shopper.begin()
+    shop.sandbox.stripe.expire(left.session_id)
+    yield thanked(visitor, left, "expired", "This payment was not finished in time")
+    disputed.pay()
+    packed.pay()
+    [line] = packed.wait(payment="paid", fulfilment="in_progress")["lines"]
+    yield thanked(visitor, packed, "paid", "We are getting everything ready.")
+    shop.ask(f"/orders/{packed.id}/ship", {"carrier": "InPost", "pieces": {line["id"]: 1}})
+    yield thanked(visitor, packed, "on_its_way", "the first of what you bought has left for you")
+    shop.sandbox.stripe.refund(packed.session_id)
+    yield thanked(visitor, packed, "refunded", "The money goes back the way it came")
+    shop.sandbox.stripe.dispute(disputed.session_id)
+    yield thanked(visitor, disputed, "attention", "Somebody of us looks after your order in person")
+
+
+def thanked(visitor, shopper, state, text):
+    """The thank-you page once the order has come so far, and nothing else is said there."""
+    shopper.sees(state)
+    visitor.go(f"thank-you/?session_id={shopper.session_id}")
+    expect(visitor.page.get_by_text(text)).to_be_visible()
+    expect(visitor.page.get_by_role("heading", level=1)).to_have_count(1)
+    expect(visitor.page.get_by_text("What comes next")).to_be_visible(visible=state in ("paid", "on_its_way"))
+    return f"thanks-{state}"
+
+
+def finding_nothing_left(visitor):
+    page = visitor.page
+    visitor.go("products/glaze-chemistry/")
+    expect(page.get_by_text("This is sold out just now.")).to_be_visible()
+    yield "product-sold-out"
+    with answered(visitor, "**/checkout/visit", {"stock": {"studio-apron": {"S": 0, "M": 0, "L": 0}}}):
+        visitor.go("products/studio-apron/")
+        expect(page.get_by_role("button", name="Sold out")).to_be_disabled()
+        yield "product-sold-out-since"
+
+
 @contextmanager
 def answered(visitor, place, body):
     """For a while the checkout says this."""
@@ -139,7 +184,16 @@ def answered(visitor, place, body):
     visitor.page.unroute(place)
 
 
-WAYS = [reading, choosing, ordering, paying_at_stripe, paying_at_autopay, thanking]
+WAYS = [
+    reading,
+    choosing,
+    finding_nothing_left,
+    ordering,
+    paying_at_stripe,
+    paying_at_autopay,
+    thanking,
+    following,
+]
 
 
 def look(page, state):

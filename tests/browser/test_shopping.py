@@ -52,7 +52,7 @@ def test_from_the_listing_to_the_goods_and_the_page_tells_when_they_are_sent(vis
     tell(shop)
     visitor.sees("All done")
     expect(page.get_by_text("2 × Studio Apron (Size: M)")).to_be_visible()
-    expect(page.get_by_text("Your parcel gets packed")).to_be_visible()
+    expect(page.get_by_text("Your parcel comes to the address you gave.")).to_be_visible()
     expect(page.get_by_text("Your invitation")).to_be_hidden()
     assert visitor.in_cart() == ""
     [order] = visitor.orders()

@@ -67,9 +67,10 @@ class StartedCheckout:
         body = msgspec.json.encode({"items": list(items), "token": TOKEN, "currency": "EUR", **more})
         return self.call(body=body, content_type="application/json", origin=origin)
 
-    def form(self, **fields):
+    def form(self, headers=None, /, **fields):
+        """A form as a browser without any script sends it."""
         body = urlencode(fields).encode()
-        return self.call(body=body, content_type="application/x-www-form-urlencoded", origin=ORIGIN)
+        return self.call(body=body, content_type="application/x-www-form-urlencoded", origin=ORIGIN, **headers or {})
 
     def signed(self, path):
         """A GET by the owner's command."""

@@ -174,7 +174,7 @@ class Till:
         self.orders = Orders(store)
         self._keys = count(1)
         ways: Any = {"stripe": StripeCheckout(stripe) if stripe else self.sessions, "autopay": Links()}
-        self._checkout = Checkout(
+        self.checkout = Checkout(
             self.orders,
             self.stock,
             Locks(store, self.clock),
@@ -197,7 +197,7 @@ class Till:
         """One of each, by somebody who says their name and address."""
         sent = {"token": token, "pay": pay, "email": MAIL, "name": "Ann", **more}
         items = [{"sku": sku.partition(" ")[0], "options": _size(sku)} for sku in skus or ("course",)]
-        return self._checkout.begin(msgspec.convert({"items": items} | sent, Cart))
+        return self.checkout.begin(msgspec.convert({"items": items} | sent, Cart))
 
     def order(self, begun: Begun) -> Order:
         return self.orders.require(begun.order_id)

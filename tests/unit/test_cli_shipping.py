@@ -295,7 +295,7 @@ def test_a_sheet_has_what_the_packer_needs_and_no_price():
     made.lines[0].options = {"Size": "M", "Engraving": "For Zoë"}
     made.buyer.phone = "+48 600 100 200"
     delivery.ship(made, goods.CATALOGUE, NOW, carrier="DHL", pieces={"li_1": 1})
-    [sheet] = Sheets(page([made])).sheets
+    [sheet] = Sheets(page([made], "UTC")).sheets
     for words in (
         "D2PJ-H7RA",
         "Ann Kowalska ul. Długa 12/3 31-146 Kraków POLAND",
@@ -311,13 +311,23 @@ def test_a_sheet_has_what_the_packer_needs_and_no_price():
     assert "TEST" not in sheet
 
 
+def test_a_sheet_says_the_day_of_the_sale_where_the_shop_is_and_whose_day_it_is(wire, at, tmp_path):
+    made = order()
+    made.paid_at = "2026-11-20T23:30:00.000Z"
+    for timezone, day in (("UTC", "2026-11-20 (UTC)"), ("Europe/Warsaw", "2026-11-21 (CET)")):
+        assert f"bought on {day}" in Sheets(page([made], timezone)).sheets[0]
+    wire.say(200, sent(made))
+    packing(wire, at, tmp_path, ID)
+    assert "bought on 2026-11-21 (CET)" in (tmp_path / "packing.html").read_text()
+
+
 def test_what_a_buyer_wrote_is_words_on_the_sheet_and_nothing_else():
     evil = "<script>alert(1)</script>\u202e\x1b[2J{{ 7*7 }}"
     address = Address(line1=evil, line2="</div></article>", city=evil, country="<b>")
     made = order(goods.line(1, "apron"), shipping=Shipping(name=evil, address=address))
     made.buyer.phone, made.buyer.email, made.lines[0].name = evil, evil, evil
     made.lines[0].options = {evil: evil}
-    html = page([made])
+    html = page([made], "UTC")
     [sheet] = Sheets(html).sheets
     assert sheet.count("<script>alert(1)</script>") == 8
     assert "{{ 7*7 }}" in sheet
@@ -328,7 +338,7 @@ def test_what_a_buyer_wrote_is_words_on_the_sheet_and_nothing_else():
 def test_a_test_order_says_not_to_send_it_and_an_order_without_an_address_says_so():
     test, lost = order(), order(shipping=None)
     test.payment.livemode = False
-    sheets = Sheets(page([test, lost])).sheets
+    sheets = Sheets(page([test, lost], "UTC")).sheets
     assert "Do not send anything" in sheets[0]
     assert "No address came with this order: ask the buyer for one." in sheets[1]
     assert "Ann · No telephone number · Ann@Example.com" in sheets[1]

@@ -67,6 +67,45 @@ def test_a_link_that_is_being_paid_keeps_its_pieces_when_the_cart_changes(till):
     assert row["held"] == 2
 
 
+def held_mugs(till: Till) -> int:
+    [row] = [row for row in till.stock.listing() if row["sku"] == "mug"]
+    return row["held"]
+
+
+@pytest.mark.parametrize("said", [["failed"], ["pending", "failed"], ["failed", "failed"]])
+@pytest.mark.parametrize("change", [{"pay": "stripe"}, {"pay": "autopay", "items": [{"sku": "mug", "quantity": 2}]}])
+def test_after_a_payment_that_failed_the_changed_cart_takes_its_pieces_over(till, said, change):
+    three = [{"sku": "mug", "quantity": 3}]
+    begun = till.begin(items=three, pay="autopay")
+    for number, status in enumerate(said):
+        last = till.notice(begun.order_id, status, "R1" if "pending" in said else f"R{number}", amount=3600)
+        till.hear(last)
+    assert (till.order(begun).payment_status, held_mugs(till)) == ("failed", 3)
+    wanted = {"items": three, **change}
+    again = till.begin(**wanted)
+    assert again.order_id != begun.order_id
+    assert held_mugs(till) == wanted["items"][0]["quantity"]
+
+
+def test_another_failure_of_what_gave_its_pieces_away_takes_none_of_them_back(till):
+    three = [{"sku": "mug", "quantity": 3}]
+    begun = till.begin(items=three, pay="autopay")
+    till.hear(till.notice(begun.order_id, "failed", "R1", amount=3600))
+    again = till.begin(items=three)
+    till.hear(till.notice(begun.order_id, "failed", "R2", amount=3600))
+    assert held_mugs(till) == 3
+    till.pay(again)
+    till.until(LOOK)
+    assert (till.order(again).payment_status, till.order(again).open_attention()) == ("paid", [])
+
+
+def test_after_a_payment_that_failed_its_pieces_are_still_not_there_for_others(till):
+    begun = till.begin(items=[{"sku": "mug", "quantity": 3}], pay="autopay")
+    till.hear(till.notice(begun.order_id, "failed", amount=3600))
+    with pytest.raises(CartRefused):
+        till.begin("mug", token="somebody-elses-cart")
+
+
 def test_a_look_that_fails_for_whatever_reason_is_put_off_and_at_last_told(till):
     begun = till.begin("mug")
     till.sessions.error = ConfigurationError(["the secret stripe-api-key is missing"])

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from pushcart.clock import later
-from pushcart.domain.order import Order
+from pushcart.domain.order import Order, PaymentStatus
 from pushcart.errors import CartRefused
 from pushcart.repositories import Orders
 from pushcart.services.stock import COLLECTION, FEW, FRESH, Held, Sheet, Short, Stock
@@ -121,6 +121,34 @@ def test_a_cart_that_cannot_be_had_leaves_what_it_held_before_as_it_is(stock):
     short = stock.hold("o-2", [pieces("apron", 1, "S"), pieces("mug", 4)], SOON, "cart")
     assert [(one.sku, one.left) for one in short] == [("mug", 3)]
     assert [row["held"] for row in stock.listing() if row["choice"] == "S"] == [2]
+
+
+def told(status: PaymentStatus, check_at: str | None = SOON) -> Order:
+    """The order of two mugs, by what is known of its payment."""
+    order = Order(id="o-1", created_at=SOON, updated_at=SOON, payment_status=status, check_at=check_at)
+    order.lines = [pieces("mug", 2)]
+    return order
+
+
+def test_a_cart_gets_its_pieces_again_once_their_payment_has_failed_and_not_before(stock):
+    stock.hold("o-1", [pieces("mug", 2)], SOON, "cart")
+    stock.follow(told(PaymentStatus.UNPAID))
+    assert stock.hold("o-2", [pieces("mug", 3)], SOON, "cart") == [Short("mug", "", 1)]
+    stock.follow(told(PaymentStatus.FAILED))
+    assert stock.hold("o-2", [pieces("mug", 3)], SOON, "another cart") == [Short("mug", "", 1)]
+    assert stock.hold("o-2", [pieces("mug", 3)], SOON, "cart") == []
+    assert left(stock)["mug"] == (0, 3, 0)
+    stock.follow(told(PaymentStatus.FAILED))
+    assert left(stock)["mug"] == (0, 3, 0)
+
+
+def test_what_was_written_before_holds_were_firm_is_read_as_it_was_meant(stock, store):
+    orders = {"o-1": {"pieces": {"": 1}, "until": LATER, "over": {}, "cart": ""}}
+    orders["o-2"] = {"pieces": {"": 1}, "until": LATER, "over": {}, "cart": "cart"}
+    store.insert(COLLECTION, {"id": "mug", "version": 1, "orders": orders})
+    assert stock.hold("o-3", [pieces("mug", 3)], SOON, "cart") == [Short("mug", "", 2)]
+    assert stock.hold("o-3", [pieces("mug", 2)], SOON, "cart") == []
+    assert left(stock)["mug"] == (0, 3, 0)
 
 
 def test_the_document_holds_no_more_orders_than_there_are_pieces(stock, till, store):

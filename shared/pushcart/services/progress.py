@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pushcart.domain.catalogue import Catalogue, EmailStep, InviteStep
-from pushcart.domain.order import FulfilmentStatus, Order, PaymentStatus, Phase, StepState
+from pushcart.domain.order import FulfilmentStatus, Order, PaymentStatus, Phase, Step, StepState
 from pushcart.errors import NotFound
 from pushcart.repositories import Orders
 
@@ -24,6 +24,8 @@ _BY_FULFILMENT = {
     FulfilmentStatus.NEEDS_ATTENTION: "attention",
     FulfilmentStatus.CANCELLED: "attention",
 }
+
+_INVITE, _EMAIL = InviteStep.__struct_config__.tag, EmailStep.__struct_config__.tag
 
 
 class Progress:
@@ -58,7 +60,7 @@ class Progress:
     def _of(self, order: Order) -> dict[str, Any]:
         return {
             "order": order.id,
-            "state": state(order),
+            "state": state(order, self._catalogue()),
             "items": [{"name": line.name, "quantity": line.quantity} for line in order.lines],
             "expect": self._expect(order),
         }
@@ -76,14 +78,26 @@ class Progress:
         return [name for name, expected in found.items() if expected]
 
 
-def state(order: Order) -> str:
+def state(order: Order, catalogue: Catalogue) -> str:
     """`waiting`, `failed`, `expired`, `refunded`, `paid`, `on_its_way`, `done` or `attention`."""
     if order.payment_status in _BY_PAYMENT:
         return _BY_PAYMENT[order.payment_status]
     if order.fulfilment_status in _BY_FULFILMENT:
         return _BY_FULFILMENT[order.fulfilment_status]
-    begun = any(step.phase is Phase.SALE and step.state is StepState.DONE for step in order.steps)
-    return "on_its_way" if begun else "paid"
+    left = any(parcel.returned_at is None for parcel in order.parcels)
+    return "on_its_way" if left or any(_delivers(step, catalogue) for step in order.steps) else "paid"
+
+
+def _delivers(step: Step, catalogue: Catalogue) -> bool:
+    """Whether the step has brought its product to the buyer.
+
+    A mail does that for what needs no parcel; the receipt, and word of a parcel that is still to come, do not.
+    """
+    product = catalogue.product(step.sku)
+    if product is None or step.phase is not Phase.SALE or step.state is not StepState.DONE:
+        return False
+    by_mail = step.kind == _EMAIL and step.config["to"] == "buyer" and not product.ships
+    return step.kind == _INVITE or by_mail
 
 
 def _unknown() -> NotFound:

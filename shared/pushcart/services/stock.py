@@ -36,16 +36,18 @@ class Held(msgspec.Struct):
     """What one order has of a product, by choice; `until` is None once it was sold.
 
     `over` is what of a sale went beyond the stock. It is kept, so that whoever looks again is told the same.
-    `cart` names the cart a hold is for: a buyer who goes back and changes it gets its pieces again.
+    `cart` names the cart a hold is for: a buyer who goes back and changes it gets its pieces again, unless it is
+    `firm`, as their money may be on its way.
     """
 
     pieces: Pieces
     until: Instant | None = None
     over: Pieces = {}
     cart: str = ""
+    firm: bool = False
 
     def same_as(self, other: Held) -> bool:
-        return (self.pieces, self.until, self.cart) == (other.pieces, other.until, other.cart)
+        return all(getattr(self, name) == getattr(other, name) for name in ("pieces", "until", "cart", "firm"))
 
 
 class Sheet(msgspec.Struct, kw_only=True):
@@ -84,7 +86,8 @@ class Stock:
     def hold(self, order_id: str, lines: Iterable[Line], until: Instant, cart: str = "") -> list[Short]:
         """Holds what the lines need until `until`, all or nothing; what is short, or an empty list.
 
-        It replaces what the same order held of these products, and what an unpaid order of the same `cart` did.
+        It replaces what the same order held of these products, and what an order of the same `cart` did that is not
+        paid, and whose money is not on its way either.
         """
         wanted = {sku: Held(pieces, until, cart=cart) for sku, pieces in self._wanted(lines).items()}
         short = [one for sku, held in wanted.items() for one in self._lacking(sku, order_id, held)]
@@ -104,7 +107,8 @@ class Stock:
             if order.payment_status in RECEIVED:
                 over += self._put(sku, order.id, Held(pieces), limited=False)
             elif order.check_at and order.payment_status is not PaymentStatus.EXPIRED:
-                self._put(sku, order.id, Held(pieces, later(order.check_at, GRACE)), limited=False)
+                firm = order.payment_status is not PaymentStatus.FAILED
+                self._put(sku, order.id, Held(pieces, later(order.check_at, GRACE), firm=firm), limited=False)
             else:
                 self._put(sku, order.id, None, limited=False)
         return over
@@ -173,9 +177,13 @@ class Stock:
             before = sheet.orders.get(order_id)
             if held is None and before is None:
                 return []
+            if held and held.until and not limited:
+                if before is None and not held.firm:  # another order of its cart has taken the pieces over
+                    return []
+                held.cart = before.cart if before else ""
             if held and before and held.same_as(before):
                 return [Short(sku, name, 0) for name in before.over]
-            self._make_room(sheet, order_id, held)
+            self._make_room(sheet, order_id, held.cart if held and limited else "")
             short: list[Short] = []
             if held:
                 short = self._short(sheet, held, limited=limited)
@@ -191,16 +199,15 @@ class Stock:
         before = sheet.orders.get(order_id)
         if before and held.same_as(before):
             return []
-        self._make_room(sheet, order_id, held)
+        self._make_room(sheet, order_id, held.cart)
         return self._short(sheet, held, limited=True)
 
-    def _make_room(self, sheet: Sheet, order_id: str, held: Held | None) -> None:
-        """Takes off the sheet what has run out, and what `held` comes in place of."""
-        now, cart = to_instant(self._clock()), held.cart if held else ""
+    def _make_room(self, sheet: Sheet, order_id: str, cart: str) -> None:
+        """Takes off the sheet what has run out, what this order had, and what others have in the name of `cart`."""
         sheet.orders = {
             id: one
-            for id, one in _current(sheet, now).orders.items()
-            if id != order_id and not (cart and one.cart == cart)
+            for id, one in _current(sheet, to_instant(self._clock())).orders.items()
+            if id != order_id and (one.firm or not cart or one.cart != cart)
         }
 
     def _short(self, sheet: Sheet, held: Held, *, limited: bool) -> list[Short]:
