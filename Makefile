@@ -36,10 +36,11 @@ site:
 	@deploy/local/setup.sh
 	@.venv/bin/python -m storefront
 
+# In the folders' own order the small files come last, so that both processes end together.
 test:
 	@deploy/local/setup.sh tests
 	@.venv/bin/python -m ruff check --quiet .
-	@TMPDIR=$$(tests/scratch.sh) .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+	@TMPDIR=$$(tests/scratch.sh) .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 soak:
 	@deploy/local/setup.sh tests
