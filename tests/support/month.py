@@ -27,6 +27,7 @@ from pushcart.store import connect
 from support.carts import well_stocked
 from support.month_outside import Outside
 from support.month_owner import ShopOwner
+from support.month_post import Post
 from support.month_script import DAY, HOUR, Script
 from support.resting import come_to_rest
 
@@ -61,6 +62,7 @@ class Month:
         )
         self.kills: Counter[str] = Counter()
         self.outside = Outside(self)
+        self.post = Post(self.shop)
         self.mails: Counter[tuple[str, str]] = Counter()
         self.messages: dict[str, Any] = {}
         self.ticks = 0
@@ -80,7 +82,7 @@ class Month:
         self.store = connect(f"sqlite:///{self.shop.state_dir}/shop.db")
         self.orders, self.inbox = Orders(self.store), Inbox(self.store)
         self.owner = ShopOwner(self)
-        self.shop.sandbox.chaos(self.script.lost, self.script.doubled, seed=self.script.seed)
+        self._wreak_havoc()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -143,6 +145,7 @@ class Month:
         self.outside.notice_failures()
         self._settle_down()
         self.owner.look()
+        self.post.look()
         self._harvest()
 
     def _advance(self, seconds: float, *, beat: bool = True) -> None:
@@ -174,13 +177,19 @@ class Month:
         come_to_rest(self.shop, self.store, self.clock, self.catch_up)
 
     def _drain(self) -> None:
-        self.shop.sandbox.chaos(0, 0)
+        self.shop.sandbox.chaos()
         self.shop.sandbox.world.faults.clear()
         self.owner.thorough = True
         for _ in range(DRAINED):
             self.tick(6 * HOUR)
+        assert not any(sender.held for sender in self.shop.sandbox.senders), "every late webhook has come"
 
     # What goes wrong
+
+    def _wreak_havoc(self) -> None:
+        """Webhooks get lost, come twice and come late, as the script has it."""
+        script = self.script
+        self.shop.sandbox.chaos(script.lost, script.doubled, script.late, seed=script.seed)
 
     def _kill(self) -> None:
         """Some processes die in the middle of what this tick has begun."""
@@ -197,9 +206,14 @@ class Month:
         self._advance(LOCKED)
 
     def _lie_down(self, end: float) -> None:
-        """The server is gone; what happens outside goes on. First cron fails, which the owner hears of."""
+        """The server is gone; what happens outside goes on. First cron fails, which the owner hears of.
+
+        What is sent meanwhile is lost; what was held back until then is tried again, and may come afterwards.
+        """
         self._settle_down()
-        self.shop.sandbox.chaos(1, 0)
+        self.shop.sandbox.chaos(lost=1)
+        for sender in self.shop.sandbox.senders:
+            sender.lose = True
         self._advance(300, beat=False)
         self.shop.client.call("alert", "/watch", {})
         self.owner.answer_alerts()
@@ -210,7 +224,9 @@ class Month:
             self._act()
             self._harvest()
         assert not any(self.shop.gateway.pid(function) for function in FUNCTIONS), "nothing of the shop ran"
-        self.shop.sandbox.chaos(self.script.lost, self.script.doubled, seed=self.script.seed)
+        for sender in self.shop.sandbox.senders:
+            sender.lose = False
+        self._wreak_havoc()
 
     # What arrived
 

@@ -109,6 +109,7 @@ class Script:
     doctors: bool = True
     lost: float = 0.3
     doubled: float = 0.1
+    late: float = 0.1
     random: random.Random = field(default_factory=random.Random)
 
 

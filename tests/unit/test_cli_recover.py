@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
+import re
+import subprocess
+import sys
 
 import pytest
 
-from support.command import gateway_at, pushcart
+from support.command import OURS, ROOT, Done, gateway_at, pushcart
 from support.wire import Wire
 
 ID = "o-ysh6plocek75brmmcp4a6grbcc"
@@ -31,6 +37,31 @@ def part(*findings, cursor=None, **more):
     }
 
 
+def on_a_terminal(*args, at):
+    """Runs the command as `pushcart` does, but its error output is a terminal, as it is for whoever redirects the
+    result into a file."""
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    environment |= {"PYTHONPATH": f"{ROOT}/shared:{ROOT}/deploy", "TERM": "xterm", "COLUMNS": "120", **at}
+    screen, terminal = pty.openpty()
+    shown = b""
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli", *args],
+        cwd="/",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+    ) as running:
+        os.close(terminal)
+        # Linux ends a terminal that nobody has open any more with an error.
+        with contextlib.suppress(OSError):
+            while more := os.read(screen, 65_536):
+                shown += more
+        os.close(screen)
+        out, _ = running.communicate(timeout=100)
+    return Done(running.returncode, out.decode(), shown.decode())
+
+
 @pytest.fixture
 def wire():
     with Wire() as running:
@@ -53,6 +84,30 @@ def test_slices_are_asked_for_until_the_end_and_nothing_is_changed(wire, at):
     assert "Another refund: 1" in done.words
     assert "2,000 payments, 1,800 orders compared." in done.words
     assert "Nothing was changed. 1 can be repaired: pushcart recover --apply" in done.words
+
+
+def test_on_a_terminal_it_shows_how_far_it_is_and_leaves_nothing_of_it(wire, at):
+    wire.say(200, part(finding(), cursor="c1", orders=1800, wait=0.5)).say(200, part())
+    done = on_a_terminal("recover", at=at)
+    assert done.code == 0
+    shown = re.sub(r"\x1b\[[\d;]*m", "", done.err)  # without the colours
+    half = f"{'━' * 20}╺{'━' * 19} 1,000 payments, 900 orders, back to 2026-11-01 "
+    whole = f"{'━' * 40} 2,000 payments, 1,800 orders "
+    assert 0 < shown.find(half) < shown.find(whole)
+    assert done.err.endswith("\x1b[1A\x1b[2K")
+    assert "Another refund: 1" in done.words
+    assert "back to" not in done.out
+
+
+def test_into_a_pipe_and_as_json_it_shows_no_progress(wire, at):
+    for _ in range(2):
+        wire.say(200, part(cursor="c1", orders=1800, wait=0.5)).say(200, part())
+    piped = pushcart("recover", at=at)
+    assert (piped.code, piped.err) == (0, "")
+    assert "back to" not in piped.out
+    as_json = on_a_terminal("recover", "--json", at=at)
+    assert (as_json.code, as_json.err) == (0, "")
+    assert as_json.json["checked"] == {"sessions": 2000, "orders": 1800}
 
 
 def test_with_apply_it_repairs(wire, at):

@@ -114,6 +114,7 @@ class Pages:
             mails=list(reversed(self.sandbox.mails()))[:5],
             messages=list(reversed(self.sandbox.messages()))[:5],
             chaos=world.chaos.as_json(),
+            held=sum(sender.held for sender in self.sandbox.senders),
             faults=world.faults.all(),
             kinds=HTTP_KINDS,
             providers=PROVIDERS,
@@ -188,12 +189,12 @@ class Pages:
         return render_template("messages.html", messages=found[:200], via=via, ways=_WAYS)
 
     def chaos(self) -> Page:
-        """Which share of the webhooks gets lost or comes twice, in percent."""
+        """Which share of the webhooks gets lost, comes twice or comes late, in percent."""
         try:
             if request.form.get("do") == "stop":
                 self.sandbox.chaos()
             else:
-                shares = {name: float(request.form.get(name) or 0) / 100 for name in ("lost", "doubled")}
+                shares = {name: float(request.form.get(name) or 0) / 100 for name in ("lost", "doubled", "late")}
                 self.sandbox.chaos(**shares)
         except ValueError as error:
             return self.overview(str(error), 400)

@@ -145,9 +145,12 @@ class Sandbox:
         return self.world.now()
 
     def advance(self, seconds: int) -> int:
-        """Moves the clock ahead, expires the sessions whose time has passed, returns the seconds ahead."""
+        """Moves the clock ahead, expires the sessions and sends the late webhooks whose time has passed, returns the
+        seconds ahead."""
         total = self.world.advance(seconds)
         self.stripe.expire_due()
+        for sender in self.senders:
+            sender.look_at_the_clock()
         return total
 
     def fault(self, provider: str, kind: str, **rule: Any) -> Fault:
@@ -158,14 +161,15 @@ class Sandbox:
         """
         return self.world.faults.add(provider, kind, **rule)
 
-    def chaos(self, lost: float = 0.0, doubled: float = 0.0, seed: Any = None) -> dict[str, Any]:
+    def chaos(self, lost: float = 0.0, doubled: float = 0.0, late: float = 0.0, seed: Any = None) -> dict[str, Any]:
         """From now on loses the share `lost` (0 to 1) of all webhooks for good, though their sender believes they
-        were taken, and delivers the share `doubled` twice; 0 switches it off. Those a test delivers itself arrive.
+        were taken, delivers the share `doubled` twice, and holds the share `late` back until the clock has gone on by
+        minutes or hours; 0 switches it off, but what is held back comes. Those a test delivers itself arrive.
 
-        Returns the shares and what was lost and doubled so far. With the same seed (by default from the sandbox's
-        own) the same messages get lost. Raises ValueError for shares that make no sense.
+        Returns the shares and what was lost, doubled and late so far. With the same seed (by default from the
+        sandbox's own) the same messages get lost. Raises ValueError for shares that make no sense.
         """
-        self.world.chaos.set(lost, doubled, self.world.ids.hex(16) if seed is None else seed)
+        self.world.chaos.set(lost, doubled, late, self.world.ids.hex(16) if seed is None else seed)
         return self.world.chaos.as_json()
 
     def calls(self, provider: str | None = None, method: str | None = None, path: str | None = None) -> list[Call]:
