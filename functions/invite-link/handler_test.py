@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -89,7 +90,13 @@ def test_the_answer_and_the_log_hold_no_address(ask: Any, caplog: pytest.LogCapt
     answer = ask(invite(platform, **CONFIG[platform]))
     assert answer["statusCode"] == 200
     assert EMAIL not in json.dumps(answer)
-    assert EMAIL not in caplog.text
+    # What a function writes: ours, and of the packages' what is a warning.
+    written = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name.startswith("pushcart") or record.levelno >= logging.WARNING
+    ]
+    assert "ada" not in unquote(" ".join(written)).lower()
 
 
 def test_the_log_line_gets_the_order_and_the_step(started: ModuleType) -> None:
@@ -127,7 +134,7 @@ def test_a_failing_platform_is_told_apart_and_the_next_call_succeeds(
     answer = ask(invite(platform, **CONFIG[platform]))
     assert (answer["statusCode"], answer["body"]["error"]["code"]) == (status, code)
     assert answer["headers"].get("Retry-After") == ("33" if "retry_after" in rule else None)
-    assert "ada" not in json.dumps(answer)
+    assert "ada" not in json.dumps(answer).lower()
     again = ask(invite(platform, **CONFIG[platform]))
     assert again["statusCode"] == 200
     made = [sandbox.discourse.invites, sandbox.thinkific.enrollments, sandbox.platform.links]

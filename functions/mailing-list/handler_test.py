@@ -129,7 +129,7 @@ def test_a_failing_kit_is_told_apart_and_the_next_call_succeeds(
     assert (answer["statusCode"], answer["body"]["error"]["code"]) == (status, code)
     if status == 429:
         assert answer["headers"]["Retry-After"] == str(rule.get("retry_after", 60))
-    assert "ada" not in json.dumps(answer)
+    assert "ada" not in json.dumps(answer).lower()
     assert ask(call)["statusCode"] == 200
     assert len(sandbox.kit.purchases) + sum(map(len, sandbox.kit.sequence_members.values())) == 1
 

@@ -15,9 +15,11 @@ import pytest
 from pushcart.domain.order import Order
 from support import month_script
 from support.month import WORKERS, Month
-from support.month_judge import Judge, nothing_left
+from support.month_judge import Judge, is_told, nothing_left
 
-ORDERS, DAYS, SEED = (int(os.environ.get(name) or usual) for name, usual in (("ORDERS", 60), ("DAYS", 4), ("SEED", 1)))
+#: Of short months, the one of this seed has every story of money, and mails that cannot go out for hours.
+USUAL = {"ORDERS": 60, "DAYS": 4, "SEED": 46}
+ORDERS, DAYS, SEED = (int(os.environ.get(name) or usual) for name, usual in USUAL.items())
 AGAIN = f"make soak ORDERS={ORDERS} DAYS={DAYS} SEED={SEED}"
 
 #: Days in which nothing of the shop runs.
@@ -56,9 +58,10 @@ def test_the_month_was_as_bad_as_it_was_meant_to_be(month):
     # In a short one Autopay sends so few that a tenth of them may be none.
     assert DAYS <= 7 or all(overtaken.values()), overtaken
     assert month.kills.total() >= len(month.script.kills) > 4
-    assert month.outside.failed
+    assert any(is_told(away, first, last) for away, first, last in month.outside.failed.values())
     assert {bought.story.fate for bought in month.outside.bought} >= {"made", "held", "failed", "partial"}
     assert len({bought.story.money for bought in month.outside.bought if bought.paid}) > 4
+    assert not all(bought.paid for bought in month.outside.bought)
 
 
 def test_every_purchase_is_one_order_and_everything_in_it_was_delivered_once(judge):
@@ -126,6 +129,18 @@ def tell_everything_again(judge: Judge) -> None:
     judge.messages *= 2 + judge.month.kills["alert"]
 
 
+def deliver_to_somebody_who_never_paid(judge: Judge) -> None:
+    nobody = next(bought.buyer for bought in judge.month.outside.bought if not bought.paid)
+    judge.recorded[nobody.email] += 1
+
+
+def notice_no_outage(judge: Judge) -> None:
+    known = judge.incidents()
+    judge.incidents = lambda: [
+        {**one, "seen_at": "2000-01-01T00:00:00.000Z"} if one["id"].startswith("failing.") else one for one in known
+    ]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -138,6 +153,8 @@ def tell_everything_again(judge: Judge) -> None:
         send_receipts_again,
         keep_quiet_about_a_theft,
         tell_everything_again,
+        deliver_to_somebody_who_never_paid,
+        notice_no_outage,
     ],
 )
 def test_the_judge_would_have_seen_it(judge, wrong):

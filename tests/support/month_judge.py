@@ -220,7 +220,7 @@ class Judge:
             elif answer:
                 told[answer[1]][word] += 1
         spare = self.month.kills["alert"]
-        incidents = {one["id"]: one for one in self._incidents()}
+        incidents = {one["id"]: one for one in self.incidents()}
         for id, words in told.items():
             for word, times in words.items():
                 most = incidents[id]["times"] + (spare if word in ("CRITICAL", "Warning") else 0)
@@ -243,19 +243,24 @@ class Judge:
         self.expect(not still, f"alerts that are not over: {still}")
 
     def _outage(self, away: Away, first: float, last: float, incidents: dict[str, Any]) -> None:
-        """A provider that failed for longer than a quarter of an hour, and never worked in between, is told of."""
-        function = ALONE.get(away.provider)
-        if function and last - first > 2 * LATE:
+        if is_told(away, first, last):
+            function = ALONE[away.provider]
             since = to_instant(self.month.began + timedelta(seconds=away.at))
             known = incidents.get(f"failing.{function}")
             seen = known is not None and known["seen_at"] >= since
             self.expect(seen, f"{away.provider} failed from {first:.0f} to {last:.0f}, and nobody was told")
 
-    def _incidents(self) -> list[dict[str, Any]]:
+    def incidents(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for state in ("open", "ending", "over"):
             found += self.month.store.find("incidents", equal={"state": state}, order_by="opened_at", limit=1000)
         return found
+
+
+def is_told(away: Away, first: float, last: float) -> bool:
+    """Whether the owner has to hear of a provider that failed from `first` to `last`: for long, with nothing of the
+    same function that worked in between."""
+    return away.provider in ALONE and last - first > 2 * LATE
 
 
 def recover(month: Month, *, apply: bool) -> list[dict[str, Any]]:
