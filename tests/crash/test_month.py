@@ -17,8 +17,8 @@ from support import month_script
 from support.month import WORKERS, Month
 from support.month_judge import Judge, is_told, nothing_left
 
-#: Of short months, the one of this seed has every story of money, and mails that cannot go out for hours.
-USUAL = {"ORDERS": 60, "DAYS": 4, "SEED": 46}
+#: Of short months, the one of this seed has every story of money, and a mailing list that is away for hours.
+USUAL = {"ORDERS": 60, "DAYS": 4, "SEED": 26}
 ORDERS, DAYS, SEED = (int(os.environ.get(name) or usual) for name, usual in USUAL.items())
 AGAIN = f"make soak ORDERS={ORDERS} DAYS={DAYS} SEED={SEED}"
 
