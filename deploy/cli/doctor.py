@@ -24,7 +24,7 @@ from pushcart.clock import to_instant
 from pushcart.doctor import Check
 from pushcart.errors import FunctionFailed
 from pushcart.gateway import COLD_START_WAITS
-from pushcart.providers import paylinks
+from pushcart.services.metrics.acktimes import WEBHOOKS
 
 #: The check that somebody is there at all.
 ANSWERS = "answers"
@@ -136,9 +136,7 @@ def _post_unsigned(url: str) -> requests.Response:
 
 
 #: Public functions, which take no signed call of ours, and how each is looked at instead.
-OUTSIDE: dict[str, Callable[[Shop, str], list[Check]]] = dict.fromkeys(
-    ("stripe-webhook", *paylinks.functions(), "printful-webhook"), _webhook
-)
+OUTSIDE: dict[str, Callable[[Shop, str], list[Check]]] = dict.fromkeys(WEBHOOKS, _webhook)
 
 
 def _show(findings: list[Finding]) -> None:

@@ -40,11 +40,18 @@ class Done:
         return re.sub(r"\s+", " ", self.out)
 
 
+def typed(*args: str, at: Mapping[str, str] | None = None) -> tuple[list[str], dict[str, str]]:
+    """The command and its environment, with the variables `at`."""
+    environment = {name: value for name, value in os.environ.items() if name not in OURS}
+    return [sys.executable, "-m", "cli", *args], environment | {
+        "PYTHONPATH": f"{ROOT}/shared:{ROOT}/deploy",
+        **(at or {}),
+    }
+
+
 def pushcart(*args: str, at: Mapping[str, str] | None = None, answer: str | None = None) -> Done:
     """Runs the command with the variables `at`; with an `answer` it has a terminal to ask at."""
-    environment = {name: value for name, value in os.environ.items() if name not in OURS}
-    environment |= {"PYTHONPATH": f"{ROOT}/shared:{ROOT}/deploy", **(at or {})}
-    command = [sys.executable, "-m", "cli", *args]
+    command, environment = typed(*args, at=at)
     if answer is None:
         return run(command, environment)
     keyboard, terminal = pty.openpty()

@@ -83,7 +83,7 @@ def lived_in(store: Store, clock: Clock) -> Metrics:
         )
     )
     Heartbeats(store, clock).beat("catch-up", {})
-    for function in acktimes.FUNCTIONS:
+    for function in acktimes.WEBHOOKS:
         times = acktimes.AckTimes(store, function)
         times.seen(0.003)
         times.close()

@@ -13,6 +13,7 @@ from pushcart.domain.order import Buyer, Line, Order
 from pushcart.domain.payment import PaymentFacts
 
 NOW = "2026-11-21T08:00:00.000Z"
+LATER = "2026-11-21T08:01:00.000Z"
 DAY = 86_400
 
 SHOP = """
@@ -102,6 +103,12 @@ def bought(now: str = NOW, text: str = SHOP, **changes: Any) -> Order:
     """An order after its payment was read once."""
     order = new_order()
     payment.update(order, facts(**changes), catalogue(text), now, "checkout.session.completed")
+    return order
+
+
+def read_again(order: Order, text: str = SHOP, **changes: Any) -> Order:
+    """The same order after its payment was read once more, at `LATER`."""
+    payment.update(order, facts(**changes), catalogue(text), LATER, "again")
     return order
 
 

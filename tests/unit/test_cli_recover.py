@@ -8,11 +8,10 @@ import os
 import pty
 import re
 import subprocess
-import sys
 
 import pytest
 
-from support.command import OURS, ROOT, Done, gateway_at, pushcart
+from support.command import Done, gateway_at, pushcart, typed
 from support.wire import Wire
 
 ID = "o-ysh6plocek75brmmcp4a6grbcc"
@@ -40,12 +39,11 @@ def part(*findings, cursor=None, **more):
 def on_a_terminal(*args, at):
     """Runs the command as `pushcart` does, but its error output is a terminal, as it is for whoever redirects the
     result into a file."""
-    environment = {name: value for name, value in os.environ.items() if name not in OURS}
-    environment |= {"PYTHONPATH": f"{ROOT}/shared:{ROOT}/deploy", "TERM": "xterm", "COLUMNS": "120", **at}
+    command, environment = typed(*args, at={"TERM": "xterm", "COLUMNS": "120", **at})
     screen, terminal = pty.openpty()
     shown = b""
     with subprocess.Popen(
-        [sys.executable, "-m", "cli", *args],
+        command,
         cwd="/",
         env=environment,
         stdin=subprocess.DEVNULL,

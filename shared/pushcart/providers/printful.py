@@ -114,10 +114,10 @@ class Printful:
             # Orders with many print files can be more than we read of one answer.
             if limit == 1:
                 raise
-        page = self.page(offset, limit // 2)
-        offset, limit = offset + limit // 2, limit - limit // 2
-        if offset < page.total:
-            rest = self.page(offset, limit)
+        half = limit // 2
+        page = self.page(offset, half)
+        if offset + half < page.total:
+            rest = self.page(offset + half, limit - half)
             page = Page(items=page.items + rest.items, total=rest.total, odd=page.odd + rest.odd)
         return page
 

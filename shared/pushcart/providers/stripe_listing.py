@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 import stripe
 
-from pushcart.errors import ProviderRefused, ProviderUnreadable
-from pushcart.providers.stripe_payments import ORDER_KEY, StripePayments
+from pushcart.errors import ProviderRefused
+from pushcart.providers.stripe_payments import ORDER_KEY, StripePayments, unreadable
 from pushcart.providers.stripe_shapes import Amount, Code, Id, Seconds
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -108,14 +108,14 @@ class StripeListing:
             raise
         found = _session(raw)
         if found is None:
-            raise ProviderUnreadable("Stripe", f"an answer that cannot be read (the session {session_id})")
+            raise unreadable(f"the session {session_id}")
         return found
 
     def _page(self, path: str, asked: dict[str, Any], after: str | None) -> _Page:
         given = {"limit": PAGE, **asked, **({"starting_after": after} if after else {})}
         page = self._ask(path, given, _Page)
         if page.has_more and not page.data:
-            raise ProviderUnreadable("Stripe", "an answer that cannot be read (an empty page that goes on)")
+            raise unreadable("an empty page that goes on")
         return page
 
     def _ask(self, path: str, params: dict[str, Any], shape: type[Any]) -> Any:
@@ -126,7 +126,7 @@ class StripeListing:
         try:
             return msgspec.json.decode(body, type=shape)
         except (msgspec.MsgspecError, ValueError) as error:
-            raise ProviderUnreadable("Stripe", f"an answer that cannot be read ({error})") from error
+            raise unreadable(error) from error
 
 
 class _Page(msgspec.Struct):
@@ -165,7 +165,7 @@ def _listed(page: _Page, found: list[Any]) -> Listed:
     items = [one for one in found if one is not None]
     last = _decoded(page.data[-1], _Named) if page.has_more else None
     if page.has_more and last is None:
-        raise ProviderUnreadable("Stripe", "an answer that cannot be read (a page without an id to go on from)")
+        raise unreadable("a page without an id to go on from")
     return Listed(items, last.id if last else None, len(found) - len(items))
 
 

@@ -95,12 +95,12 @@ class StripePayments:
             return None
         read = _read(session, Session)
         if read.id != session_id:
-            raise _unreadable(f"asked for {session_id}, got {read.id[:80]}")
+            raise unreadable(f"asked for {session_id}, got {read.id[:80]}")
         lines = read.line_items.data
         if read.line_items.has_more:
             listed = _call(lambda: [line.to_dict() for line in islice(self._line_items(session_id), MOST_LINES + 1)])
             if not len(lines) <= len(listed) <= MOST_LINES:
-                raise _unreadable("a list of lines that is shorter than its first page, or has no end")
+                raise unreadable("a list of lines that is shorter than its first page, or has no end")
             lines = _read(listed, list[LineItem])
         charge = _charge(read)
         dispute = self._dispute(charge.id) if charge and charge.disputed else None
@@ -140,7 +140,7 @@ class StripePayments:
         params: Any = {"charge": charge_id, "limit": 1}
         found = _read(_call(lambda: self._client().v1.disputes.list(params=params).to_dict()), Disputes).data
         if not found:
-            raise _unreadable(f"{charge_id} is disputed, but there is no dispute")
+            raise unreadable(f"{charge_id} is disputed, but there is no dispute")
         one = found[0]
         due = one.evidence_details.due_by if one.evidence_details else None
         return Dispute(
@@ -167,7 +167,7 @@ def _call(request: Callable[[], T]) -> T:
         raise _ours(error) from error
     except (AttributeError, KeyError, TypeError, ValueError, ArithmeticError) as error:
         # The SDK builds objects from whatever JSON came; an answer that is none of Stripe's breaks it there.
-        raise _unreadable(type(error).__name__) from error
+        raise unreadable(type(error).__name__) from error
 
 
 def _ours(error: stripe.StripeError) -> ProviderError:
@@ -188,7 +188,8 @@ def _wait(error: stripe.StripeError) -> float | None:
     return min(float(value), LONGEST_WAIT) if value.isdecimal() else None
 
 
-def _unreadable(why: object) -> ProviderUnreadable:
+def unreadable(why: object) -> ProviderUnreadable:
+    """The error for an answer of Stripe's that cannot be what was asked for."""
     return ProviderUnreadable("Stripe", f"an answer that cannot be read ({why})")
 
 
@@ -199,14 +200,14 @@ def _read(answer: Any, shape: type[S]) -> S:
         # Through JSON, as the store will have it: half a character and numbers beyond 64 bits fail here.
         return msgspec.json.decode(msgspec.json.encode(answer), type=shape)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError) as error:
-        raise _unreadable(error) from error
+        raise unreadable(error) from error
 
 
 def _charge(session: Session) -> Charge | None:
     intent = session.payment_intent
     owes_one = session.mode == "payment" and session.payment_status == "paid" and session.amount_total > 0
     if owes_one and (intent is None or not intent.latest_charge):
-        raise _unreadable("a paid session without its charge")
+        raise unreadable("a paid session without its charge")
     return intent.latest_charge if intent else None
 
 

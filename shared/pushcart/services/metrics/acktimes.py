@@ -24,8 +24,8 @@ from pushcart.store import Document, Store
 
 log = logging.getLogger(__name__)
 
-#: The functions whose acknowledgements are timed.
-FUNCTIONS = ("stripe-webhook", *paylinks.functions(), "printful-webhook")
+#: The functions that take a provider's webhooks: each times its acknowledgements.
+WEBHOOKS = ("stripe-webhook", *paylinks.functions(), "printful-webhook")
 
 #: Upper bounds in seconds.
 BOUNDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)

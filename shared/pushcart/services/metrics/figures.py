@@ -73,7 +73,7 @@ class StoreFigures:
         now, inbox = to_instant(self._clock()), Inbox(self._store)
         oldest = self._store.find("inbox", equal={"status": str(EventStatus.PENDING)}, order_by="received_at", limit=1)
         open_ones = self._store.find("incidents", equal={"state": "open"}, order_by="opened_at", limit=MOST)
-        acks = {name: self._store.get("measures", acktimes.id_of(name)) for name in acktimes.FUNCTIONS}
+        acks = {name: self._store.get("measures", acktimes.id_of(name)) for name in acktimes.WEBHOOKS}
         beat = Heartbeats(self._store, self._clock).last(CATCH_UP)
         return Figures(
             payment=self._counts("orders", "payment_status", PaymentStatus),
